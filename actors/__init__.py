@@ -1,0 +1,1 @@
+"""The pipeline, one file an actor: plain classes, wrapped by Ray at the end of each file."""

@@ -1,0 +1,1 @@
+"""Alert rules: conditions, the state machine and the notices, free of Ray."""

@@ -1,0 +1,1 @@
+"""The command `logray`: start, stop and look at an instance."""

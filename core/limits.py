@@ -1,0 +1,24 @@
+"""Every limit that a client can meet, with the answer it then gets."""
+
+from typing import Final
+
+MIB: Final = 1 << 20
+
+# One HTTP ingest request.
+REQUEST_LOGS_MAX: Final = 1000  # 413, nothing stored
+REQUEST_BODY_BYTES_MAX: Final = 10 * MIB  # after decompression: 413, nothing stored
+
+# One log. Past these the record is a dead letter, its neighbours are stored.
+RECORD_BYTES_MAX: Final = 1 * MIB
+RECORD_FIELDS_MAX: Final = 1000  # leaves, after flattening
+RECORD_NESTING_MAX: Final = 32
+FIELD_NAME_BYTES_MAX: Final = 512
+TIMESTAMP_NS_MIN: Final = 0  # 1970-01-01
+TIMESTAMP_NS_MAX: Final = 7_258_118_400_000_000_000  # 2200-01-01, exclusive
+
+# Dead letters keep the raw bytes up to this, and say how many there were.
+DEAD_LETTER_RAW_BYTES_MAX: Final = 64 * 1024
+REPORTED_ERRORS_MAX: Final = 10  # of the rejected records of one request
+
+# JSON bodies other than logs: searches, alert rules.
+API_BODY_BYTES_MAX: Final = 1 * MIB  # 413

@@ -1,0 +1,63 @@
+"""LogBatch: the one unit that travels from a connection to the write-ahead log.
+
+Logs and dead letters are Arrow record batches with the columns of their tables, so that what is
+written to the WAL is what ClickHouse is sent. `seq` is missing here: the partition writer assigns it.
+
+Values of `attributes` are JSON text (`"5000"` is a string, `5000` a number), keys are flattened paths:
+`{"user": {"id": 7}}` becomes `user.id` → `7`. `shape` is empty for a log without nested objects and
+without dots to tell apart; otherwise it is the JSON skeleton from which formats.restore rebuilds the nesting.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import pyarrow as pa
+
+NANOSECONDS: Final = pa.timestamp("ns", "UTC")
+
+LOG_SCHEMA: Final = pa.schema(
+    [
+        pa.field("timestamp", NANOSECONDS, nullable=False),
+        pa.field("level", pa.string(), nullable=False),
+        pa.field("service", pa.string(), nullable=False),
+        pa.field("message", pa.string(), nullable=False),
+        pa.field("attributes", pa.map_(pa.string(), pa.string()), nullable=False),
+        pa.field("shape", pa.string(), nullable=False),
+        pa.field("ingested_at", NANOSECONDS, nullable=False),
+        pa.field("source_ip", pa.string(), nullable=False),
+        pa.field("method", pa.string(), nullable=False),
+    ]
+)
+
+DEAD_LETTER_SCHEMA: Final = pa.schema(
+    [
+        pa.field("received_at", NANOSECONDS, nullable=False),
+        pa.field("reason", pa.string(), nullable=False),
+        pa.field("raw", pa.binary(), nullable=False),
+        pa.field("raw_bytes", pa.uint64(), nullable=False),  # its length before it was cut
+        pa.field("source_ip", pa.string(), nullable=False),
+        pa.field("method", pa.string(), nullable=False),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """Where and when some bytes came in: nanoseconds since 1970, the peer's address, `http` or `tcp`…"""
+
+    at_ns: int
+    source_ip: str
+    method: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogBatch:
+    """What one read or request held: logs to store, and the records that cannot be stored as logs."""
+
+    logs: pa.RecordBatch
+    dead_letters: pa.RecordBatch
+
+    @property
+    def rows(self) -> int:
+        """Logs and dead letters together."""
+        return int(self.logs.num_rows + self.dead_letters.num_rows)

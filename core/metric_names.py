@@ -1,0 +1,35 @@
+"""Every metric that /metrics can show, in one list."""
+
+from core.metrics import Metric
+
+LOGS_INGESTED = Metric(
+    "logs_ingested_total", "counter", "Logs acknowledged: written to the WAL and fsynced.", ("method",)
+)
+INGESTION_LATENCY = Metric(
+    "ingestion_latency_seconds", "summary", "From a request's last byte to its acknowledgement."
+)
+REQUESTS = Metric("http_requests_total", "counter", "HTTP requests answered.", ("handler", "status"))
+REJECTED = Metric("logs_rejected_total", "counter", "Records that could not be stored as logs.", ("reason",))
+DEAD_LETTERS = Metric("dead_letters_total", "counter", "Dead letters written to the WAL.", ("method",))
+BACKPRESSURE = Metric(
+    "backpressure_total", "counter", "Batches refused because a bound was reached.", ("reason",)
+)
+
+WAL_BYTES = Metric("wal_bytes", "gauge", "Bytes of the WAL on disk.", ("partition",))
+WAL_FSYNCS = Metric("wal_fsyncs_total", "counter", "Group commits of the WAL.", ("partition",))
+WAL_DAMAGED_BYTES = Metric(
+    "wal_damaged_bytes_total", "counter", "Bytes of the WAL set aside because their checksum is wrong.", ("partition",)
+)
+BUFFERED_ROWS = Metric(
+    "buffered_rows", "gauge", "Rows acknowledged but not yet inserted into ClickHouse.", ("partition",)
+)
+BUFFERED_BYTES = Metric(
+    "buffered_bytes", "gauge", "Bytes acknowledged but not yet inserted into ClickHouse.", ("partition",)
+)
+INSERTS = Metric("clickhouse_inserts_total", "counter", "Inserts that ClickHouse confirmed.", ("partition",))
+INSERTED_ROWS = Metric("clickhouse_inserted_rows_total", "counter", "Rows in confirmed inserts.", ("partition",))
+INSERT_FAILURES = Metric(
+    "clickhouse_insert_failures_total", "counter", "Inserts that failed and will be tried again.", ("partition",)
+)
+
+ALL: tuple[Metric, ...] = tuple(value for value in globals().values() if isinstance(value, Metric))

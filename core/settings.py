@@ -1,0 +1,159 @@
+"""The settings: one frozen tree, read from `logray.yaml` and the environment.
+
+The environment wins over the file. The variable of a setting is `LOGRAY_` and its path in capitals:
+`http.port` is `LOGRAY_HTTP_PORT`. Unknown keys and variables are errors, units stand in the names.
+"""
+
+import difflib
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+
+from core.errors import SettingsError
+
+ENVIRONMENT_PREFIX = "LOGRAY_"
+# Variables that the launcher gives to its own processes; they are not settings.
+INTERNAL_VARIABLES = frozenset({"LOGRAY_INSTANCE", "LOGRAY_SETTINGS"})
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+MIB = 1 << 20
+
+
+class Section(BaseModel):
+    """A frozen group of settings."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class HttpSettings(Section):
+    """The HTTP API and its ingest replicas."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8080
+    replicas_min: Annotated[int, Field(ge=1, le=1024)] = 1
+    replicas_max: Annotated[int, Field(ge=1, le=1024)] = 2
+    requests_per_replica_max: Annotated[int, Field(ge=1)] = 256
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.replicas_max < self.replicas_min:
+            raise ValueError("replicas_max is below replicas_min")
+        return self
+
+
+class TcpSettings(Section):
+    """The syslog and JSON-lines listener; port 0 turns it off."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 5514
+
+
+class ClickHouseSettings(Section):
+    """The store; without a URL the embedded ClickHouse is started in the data directory."""
+
+    url: SecretStr | None = None
+    cluster: str | None = None  # the name in the store's remote_servers: replicated and distributed tables
+    threads_max: Annotated[int, Field(ge=1)] = 2  # of one query in the embedded ClickHouse
+    memory_bytes_max: Annotated[int, Field(ge=512 * MIB)] = 4096 * MIB  # of the embedded ClickHouse
+
+
+class WalSettings(Section):
+    """The partition writers and their write-ahead logs."""
+
+    partitions: Annotated[int, Field(ge=1, le=1023)] = 1  # per node
+    bytes_max: Annotated[int, Field(ge=16 * MIB)] = 8192 * MIB  # per partition; full: 429
+    free_disk_bytes_min: Annotated[int, Field(ge=0)] = 1024 * MIB  # refuse below: 429
+    flush_rows: Annotated[int, Field(ge=1)] = 200_000
+    flush_bytes: Annotated[int, Field(ge=MIB)] = 64 * MIB
+    flush_interval_s: Annotated[float, Field(gt=0, le=60)] = 1.0
+
+
+class Settings(Section):
+    """The whole tree."""
+
+    data_dir: Path = Path("data")
+    api_key: SecretStr | None = None
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    http: HttpSettings = HttpSettings()
+    tcp: TcpSettings = TcpSettings()
+    clickhouse: ClickHouseSettings = ClickHouseSettings()
+    wal: WalSettings = WalSettings()
+
+
+def load_settings(environment: Mapping[str, str], file: Path | None = None) -> Settings:
+    """Read the file (`logray.yaml` here, if it exists) and the environment.
+
+    Raises SettingsError, one line that names the setting.
+    """
+    tree = _read_file(file)
+    variables = dict(_variables(Settings, ()))
+    for name in sorted(environment):
+        if not name.startswith(ENVIRONMENT_PREFIX) or name in INTERNAL_VARIABLES:
+            continue
+        if name not in variables:
+            raise SettingsError(f"unknown setting {name}{_suggestion(name, variables)}")
+        _set(tree, variables[name], environment[name])
+    try:
+        settings = Settings.model_validate(tree)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        path = ".".join(map(str, first["loc"]))
+        raise SettingsError(f"setting {path}: {first['msg']}{_suggestion(path, _paths())}") from None
+    return settings.model_copy(update={"data_dir": settings.data_dir.expanduser().absolute()})
+
+
+def environment_variable(path: str) -> str:
+    """The variable of a setting: `http.port` → `LOGRAY_HTTP_PORT`."""
+    return ENVIRONMENT_PREFIX + path.replace(".", "_").upper()
+
+
+def _variables(model: type[BaseModel], path: tuple[str, ...]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    for name, field in model.model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, Section):
+            yield from _variables(inner, (*path, name))
+        else:
+            yield environment_variable(".".join((*path, name))), (*path, name)
+
+
+def _paths() -> list[str]:
+    return [".".join(path) for _, path in _variables(Settings, ())]
+
+
+def _suggestion(name: str, known: Any) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f" (did you mean {close[0]}?)" if close and close[0] != name else ""
+
+
+def _set(tree: dict[str, Any], path: tuple[str, ...], value: str) -> None:
+    for part in path[:-1]:
+        inner = tree.setdefault(part, {})
+        if not isinstance(inner, dict):
+            raise SettingsError(f"setting {part}: must be a group of settings")
+        tree = inner
+    tree[path[-1]] = value
+
+
+def _read_file(file: Path | None) -> dict[str, Any]:
+    path = file or Path("logray.yaml")
+    if file is None and not path.exists():
+        return {}
+    try:
+        content = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise SettingsError(f"cannot read {path}: {reason}") from None
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise SettingsError(f"cannot read {path}: it must be a mapping of settings")
+    return content
+
+
+def process_settings() -> Settings:
+    """The settings of this process's environment and directory, for the command line."""
+    return load_settings(os.environ)

@@ -1,0 +1,1 @@
+"""The HTTP API: Ray Serve deployments behind HAProxy."""

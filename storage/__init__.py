@@ -1,0 +1,1 @@
+"""Where logs rest: the write-ahead log on disk and the tables in ClickHouse."""
