@@ -11,6 +11,7 @@
     │   ├── NotFound                   404
     │   ├── Conflict                   409
     │   ├── TooLarge                   413
+    │   ├── RejectedRecord             one record cannot be stored as a log: a dead letter
     │   └── UnsupportedEncoding        415
     ├── Overloaded                 a bound is reached, come back after `retry_after_s`: 429
     ├── SearchTimeout              a search used up its time: 504, with what was known
@@ -106,6 +107,14 @@ class TooLarge(RequestError):
     """A limit of core.limits is passed."""
 
     status = 413
+
+
+class RejectedRecord(RequestError):
+    """One record cannot be stored as a log; `reason` is of a small fixed set, fit to be a metric's label."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 class UnsupportedEncoding(RequestError):

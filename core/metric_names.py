@@ -8,7 +8,7 @@ LOGS_INGESTED = Metric(
 INGESTION_LATENCY = Metric(
     "ingestion_latency_seconds", "summary", "From a request's last byte to its acknowledgement."
 )
-REQUESTS = Metric("http_requests_total", "counter", "HTTP requests answered.", ("handler", "status"))
+REQUESTS = Metric("http_requests_total", "counter", "HTTP requests answered.", ("method", "status"))
 REJECTED = Metric("logs_rejected_total", "counter", "Records that could not be stored as logs.", ("reason",))
 DEAD_LETTERS = Metric("dead_letters_total", "counter", "Dead letters written to the WAL.", ("method",))
 BACKPRESSURE = Metric(
@@ -18,7 +18,10 @@ BACKPRESSURE = Metric(
 WAL_BYTES = Metric("wal_bytes", "gauge", "Bytes of the WAL on disk.", ("partition",))
 WAL_FSYNCS = Metric("wal_fsyncs_total", "counter", "Group commits of the WAL.", ("partition",))
 WAL_DAMAGED_BYTES = Metric(
-    "wal_damaged_bytes_total", "counter", "Bytes of the WAL set aside because their checksum is wrong.", ("partition",)
+    "wal_damaged_bytes_total",
+    "counter",
+    "Bytes of the WAL set aside because their checksum is wrong.",
+    ("partition",),
 )
 BUFFERED_ROWS = Metric(
     "buffered_rows", "gauge", "Rows acknowledged but not yet inserted into ClickHouse.", ("partition",)
@@ -27,9 +30,14 @@ BUFFERED_BYTES = Metric(
     "buffered_bytes", "gauge", "Bytes acknowledged but not yet inserted into ClickHouse.", ("partition",)
 )
 INSERTS = Metric("clickhouse_inserts_total", "counter", "Inserts that ClickHouse confirmed.", ("partition",))
-INSERTED_ROWS = Metric("clickhouse_inserted_rows_total", "counter", "Rows in confirmed inserts.", ("partition",))
+INSERTED_ROWS = Metric(
+    "clickhouse_inserted_rows_total", "counter", "Rows in confirmed inserts.", ("partition",)
+)
 INSERT_FAILURES = Metric(
-    "clickhouse_insert_failures_total", "counter", "Inserts that failed and will be tried again.", ("partition",)
+    "clickhouse_insert_failures_total",
+    "counter",
+    "Inserts that failed and will be tried again.",
+    ("partition",),
 )
 
 ALL: tuple[Metric, ...] = tuple(value for value in globals().values() if isinstance(value, Metric))
