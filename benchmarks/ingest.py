@@ -1,4 +1,4 @@
-"""The ingest benchmark: sustained load over HTTP, and proof that what was acknowledged is stored, each log once.
+"""The ingest benchmark: sustained load, and proof that what was acknowledged is stored, each log once.
 
 python -m benchmarks.ingest --duration 60               as fast as it goes, on an instance of its own
 python -m benchmarks.ingest --rate 100000 --duration 300
