@@ -155,9 +155,9 @@ def show(result: dict[str, Any], verdict: Verdict) -> None:
     """Print one line a figure, and the verdict last."""
     for name, value in result.items():
         print(f"{name:>30}  {value}")
+    judgement = "acknowledged = stored, each exactly once" if verdict.holds else "THE LEDGER DOES NOT HOLD"
     print(
-        f"verdict: {'acknowledged = stored, each exactly once' if verdict.holds else 'THE LEDGER DOES NOT HOLD'}"
-        f" ({verdict.acknowledged} logs, {verdict.lost} lost, {verdict.doubled} doubled)"
+        f"verdict: {judgement} ({verdict.acknowledged} logs, {verdict.lost} lost, {verdict.doubled} doubled)"
     )
 
 
