@@ -96,7 +96,7 @@ def realistic_log(source: random.Random) -> dict[str, Any]:
 
 def build_requests(count: int, seed: int = 1, *, lines: bool = False) -> list[Request]:
     """That many different bodies of 1000 logs, as a JSON array or as JSON lines."""
-    source = random.Random(seed)  # noqa: S311 — not for secrets: the same corpus every time
+    source = random.Random(seed)
     requests = []
     for _ in range(count):
         logs = [orjson.dumps(realistic_log(source)) for _ in range(LOGS_PER_REQUEST)]
@@ -108,7 +108,7 @@ def build_requests(count: int, seed: int = 1, *, lines: bool = False) -> list[Re
 
 
 def calibrate(requests: list[Request], rounds: int = 20) -> float:
-    """µs a log to `orjson.loads` the corpus in this process, best of some rounds: how fast the machine is now."""
+    """µs a log to `orjson.loads` the corpus here, best of some rounds: how fast the machine is now."""
     bodies = [bytes(request.body) for request in requests[:4]]
     best = float("inf")
     for _ in range(rounds):

@@ -16,7 +16,7 @@ PAUSE_AFTER_FAILURE_S: Final = 0.2
 
 @dataclass
 class Outcome:
-    """What the answers were: acknowledgement times in seconds with the moment they came, refusals, failures."""
+    """What the answers were: (moment, time to the acknowledgement) in seconds, refusals, failures."""
 
     acknowledged: list[tuple[float, float]] = field(default_factory=list)
     refused: int = 0  # 429 and 503
@@ -25,7 +25,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Where to send, how fast (logs a second; 0: as fast as it goes), for how long, over how many connections."""
+    """Where to send, how fast (logs a second; 0: as fast as it goes), how long, over how many connections."""
 
     host: str
     port: int
@@ -115,7 +115,8 @@ class HttpLoad:
             body = gzip.compress(body, 1)
             encoding = "Content-Encoding: gzip\r\n"
         head = (
-            f"POST /api/v1/logs HTTP/1.1\r\nHost: {self._plan.host}\r\nAuthorization: Bearer {self._plan.api_key}\r\n"
+            f"POST /api/v1/logs HTTP/1.1\r\nHost: {self._plan.host}\r\n"
+            f"Authorization: Bearer {self._plan.api_key}\r\n"
             f"Content-Type: application/json\r\n{encoding}Content-Length: {len(body)}\r\n\r\n"
         )
         connection.sendall(head.encode() + body)

@@ -1,4 +1,4 @@
-"""The ingest benchmark: sustained load over HTTP, and proof that what was acknowledged is stored, each log once.
+"""The ingest benchmark: sustained load, and proof that what was acknowledged is stored, each log once.
 
 python -m benchmarks.ingest --duration 60               as fast as it goes, on an instance of its own
 python -m benchmarks.ingest --rate 100000 --duration 300
@@ -155,9 +155,9 @@ def show(result: dict[str, Any], verdict: Verdict) -> None:
     """Print one line a figure, and the verdict last."""
     for name, value in result.items():
         print(f"{name:>30}  {value}")
+    judgement = "acknowledged = stored, each exactly once" if verdict.holds else "THE LEDGER DOES NOT HOLD"
     print(
-        f"verdict: {'acknowledged = stored, each exactly once' if verdict.holds else 'THE LEDGER DOES NOT HOLD'}"
-        f" ({verdict.acknowledged} logs, {verdict.lost} lost, {verdict.doubled} doubled)"
+        f"verdict: {judgement} ({verdict.acknowledged} logs, {verdict.lost} lost, {verdict.doubled} doubled)"
     )
 
 

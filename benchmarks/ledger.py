@@ -3,8 +3,9 @@
 import threading
 from dataclasses import dataclass, field
 
-from benchmarks.corpus import LOGS_PER_REQUEST
 from storage.clickhouse import ClickHouse
+
+from benchmarks.corpus import LOGS_PER_REQUEST
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +50,10 @@ class Ledger:
 
     def check(self, store: ClickHouse) -> Verdict:
         """Compare, request by request."""
+        number = "reinterpretAsUInt64(reverse(unhex(concat('0000', substring(id, 5)))))"
         sql = (
-            "SELECT intDiv(reinterpretAsUInt64(reverse(unhex(concat('0000', substring(id, 5)))), 1000) AS request, "
-            "count() AS logs, uniqExact(id) AS ids FROM (SELECT trim(BOTH '\"' FROM attributes['request_id']) AS id "
+            f"SELECT intDiv({number}, 1000) AS request, count() AS logs, uniqExact(id) AS ids "
+            "FROM (SELECT trim(BOTH '\"' FROM attributes['request_id']) AS id "
             f"{self._of_this_run}) GROUP BY request"
         )
         stored = {int(r): (int(n), int(ids)) for r, n, ids in store.query(sql, {"run": self._prefix}).rows}
