@@ -44,7 +44,7 @@ class PartitionWal:
         self.recovered = found.segments
         self.damaged_bytes = found.damaged_bytes
         self.active: ActiveSegment | None = None
-        self._broken: list[SealedSegment] = []
+        self.broken: list[SealedSegment] = []  # abandoned, to be returned by the next `seal`
         self._sealed_bytes = sum(segment.size for segment in found.segments)
         first = partition << PARTITION_SHIFT
         self._next_seq = max(found.next_seq, first + clock.now_ns() // 1000)
@@ -79,7 +79,7 @@ class PartitionWal:
 
     def seal(self) -> list[SealedSegment]:
         """End the active segment; returns all that are sealed and not yet returned, oldest first."""
-        sealed, self._broken = self._broken, []
+        sealed, self.broken = self.broken, []
         if self.active is not None:
             segment = self.active.seal()
             self.active = None
@@ -87,7 +87,7 @@ class PartitionWal:
                 sealed.append(segment)
                 self._count(segment.size)
             else:
-                self.directory.remove(segment.path)
+                self._remove_empty(segment)
         return sealed
 
     def read(self, segment: SealedSegment) -> list[Record]:
@@ -127,11 +127,14 @@ class PartitionWal:
         self.active = None
         log.error("WAL segment %s is broken, going on in a new one", segment.path)
         if segment.rows:
-            self._broken.append(segment)
+            self.broken.append(segment)
             self._count(segment.size)
         else:
-            with contextlib.suppress(OSError):  # an empty file: the next start removes it
-                self.directory.remove(segment.path)
+            self._remove_empty(segment)
+
+    def _remove_empty(self, segment: SealedSegment) -> None:
+        with contextlib.suppress(OSError):  # the next start removes it
+            self.directory.remove(segment.path)
 
     def _count(self, change: int) -> None:
         with self._lock:

@@ -3,7 +3,9 @@
 from collections import OrderedDict
 from typing import Final
 
-CALLS_MAX: Final = 32_768  # a call costs its sender a millisecond or more: half a minute of the fastest sender
+CALLS_MAX: Final = (
+    32_768  # a call costs its sender a millisecond or more: half a minute of the fastest sender
+)
 CALL_ID_BYTES: Final = 16
 RETRY_WINDOW_S: Final = 60.0  # senders give up long before
 

@@ -64,7 +64,9 @@ def unpack_header(content: bytes, segment_id: int, offset: int) -> Header | None
     end = offset + _FIELDS.size
     if _CRC.unpack_from(content, end)[0] != _header_crc(content[offset:end], segment_id, offset):
         return None
-    _, part, parts, _, length, logs, dead_letters, base_seq, call_id, crc = _FIELDS.unpack_from(content, offset)
+    _, part, parts, _, length, logs, dead_letters, base_seq, call_id, crc = _FIELDS.unpack_from(
+        content, offset
+    )
     return Header(part, parts, length, logs, dead_letters, base_seq, call_id, crc)
 
 

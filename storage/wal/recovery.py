@@ -55,7 +55,12 @@ def recover(directory: WalDirectory, calls: RecentCalls, wall_s: float, monotoni
             found.next_seq = max(found.next_seq, record.header.base_seq + record.header.logs)
         found.segments.append(
             SealedSegment(
-                segment_id, path, result.end, result.logs, result.dead_letters, monotonic_s + keep_s if keep_s else 0.0
+                segment_id,
+                path,
+                result.end,
+                result.logs,
+                result.dead_letters,
+                monotonic_s + keep_s if keep_s else 0.0,
             )
         )
     return found

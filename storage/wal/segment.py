@@ -102,7 +102,8 @@ class ActiveSegment:
 
     def seal(self) -> SealedSegment:
         """Close the file; what was appended is the content of one insert."""
-        os.close(self._fd)
+        with contextlib.suppress(OSError):  # all that counts has been fsynced
+            os.close(self._fd)
         return SealedSegment(self.segment_id, self._path, self.size, self.logs, self.dead_letters)
 
     def abandon(self) -> SealedSegment:
