@@ -1,7 +1,7 @@
 """The partition writer: takes batches, answers when they are fsynced, inserts them into ClickHouse later.
 
-Each partition's WAL has one writer. The constructor recovers what is on disk and starts both loops, since after a
-crash Ray calls nothing else.
+Each partition's WAL has one writer. The constructor recovers what is on disk and starts both loops, since
+after a crash Ray calls nothing else.
 """
 
 import asyncio
@@ -107,7 +107,7 @@ class PartitionWriter:
         )
 
     def snapshot(self) -> Snapshot:
-        """This process's metrics."""
+        """The metrics of this process."""
         self._report()
         return self._metrics.snapshot()
 

@@ -1,21 +1,19 @@
 """The way from an ingest replica or a listener to the partition writers: few large calls, each stored once.
 
-While one call to a partition is under way, the batches that come meanwhile join the next one: no added wait when
-idle, 2 MB a call under load (a call costs the same milliseconds whatever its size up to that).
+While one call to a partition is under way, the batches that come meanwhile join the next one: no added wait
+when idle, 2 MB a call under load (a call costs the same milliseconds whatever its size up to that).
 """
 
 import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from core.clock import Clock
 from core.errors import LograyError, Overloaded, WalError
 from core.limits import MIB
 from core.log_batch import LogBatch
-from core.metric_names import BACKPRESSURE
-from core.metrics import Metrics
 from storage.wal.payload import encode, merge
 from storage.wal.recent_calls import CALL_ID_BYTES
 
@@ -51,13 +49,11 @@ class WriterClient:
     def __init__(
         self,
         writers: Sequence[Writer],
-        metrics: Metrics,
         clock: Clock,
         random_bytes: Callable[[int], bytes],
         deadline_s: float = CALL_DEADLINE_S,
     ) -> None:
         assert writers
-        self._metrics = metrics
         self._lanes = [_Lane(writer, clock, random_bytes, deadline_s) for writer in writers]
         self._turn = 0
 
@@ -70,7 +66,6 @@ class WriterClient:
             return
         size = batch.logs.nbytes + batch.dead_letters.nbytes
         if sum(lane.queued_bytes for lane in self._lanes) + size > QUEUE_BYTES_MAX:
-            self._metrics.count(BACKPRESSURE, labels=("client_queue_full",))
             raise Overloaded("too many logs are waiting for the partition writers", 1, "client_queue_full")
         self._turn = (self._turn + 1) % len(self._lanes)
         lanes = self._lanes[self._turn :] + self._lanes[: self._turn]
@@ -131,7 +126,8 @@ class _Lane:
             call.add_done_callback(self._ended)
 
     def _take(self) -> list[_Item]:
-        items, size = [], 0
+        items: list[_Item] = []
+        size = 0
         while self._queue and (not items or size + self._queue[0].size <= CALL_BYTES):
             items.append(self._queue.popleft())
             size += items[-1].size

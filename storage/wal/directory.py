@@ -1,4 +1,4 @@
-"""The directory of one partition's WAL: private, locked by one process, and fsynced after every change of names."""
+"""The directory of one partition's WAL: private, locked by one process, fsynced when names change."""
 
 import fcntl
 import logging

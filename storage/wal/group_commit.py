@@ -11,7 +11,7 @@ from typing import Final
 from core.clock import Clock
 from core.errors import LograyError, Overloaded, WalError
 from core.limits import MIB
-from core.metric_names import BACKPRESSURE, WAL_FSYNCS
+from core.metric_names import WAL_FSYNCS
 from core.metrics import Metrics
 from core.settings import WalSettings
 from storage.wal.disk_space import DiskSpace
@@ -135,16 +135,12 @@ class GroupCommit:
         return records
 
     def _check_bounds(self, size: int) -> None:
-        refusal = None
         if len(self._pending) >= QUEUE_CALLS_MAX or self._pending_bytes + size > QUEUE_BYTES_MAX:
-            refusal = Overloaded("too many logs are waiting for the disk", 1, "queue_full")
-        elif self._wal.size + self._pending_bytes + size > self._settings.bytes_max:
-            refusal = Overloaded("the write-ahead log is full", 5, "wal_full")
-        elif self._disk.free_bytes() - self._pending_bytes - size < self._settings.free_disk_bytes_min:
-            refusal = Overloaded("the disk is nearly full", 10, "disk_low")
-        if refusal is not None:
-            self._metrics.count(BACKPRESSURE, labels=(refusal.bound,))
-            raise refusal
+            raise Overloaded("too many logs are waiting for the disk", 1, "queue_full")
+        if self._wal.size + self._pending_bytes + size > self._settings.bytes_max:
+            raise Overloaded("the write-ahead log is full", 5, "wal_full")
+        if self._disk.free_bytes() - self._pending_bytes - size < self._settings.free_disk_bytes_min:
+            raise Overloaded("the disk is nearly full", 10, "disk_low")
 
     def _take_group(self) -> list[_Call]:
         group: list[_Call] = []
@@ -163,8 +159,6 @@ class GroupCommit:
         except LograyError as error:
             failure = error
             log.warning("%s", error)
-            if isinstance(error, Overloaded):
-                self._metrics.count(BACKPRESSURE, len(group), (error.bound,))
         except Exception as error:
             failure = WalError(f"cannot write the WAL: {error!r}")
             log.exception("cannot write the WAL")

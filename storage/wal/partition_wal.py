@@ -1,7 +1,7 @@
 """The write-ahead log of one partition: an active segment, and sealed ones that wait for their insert.
 
-A segment is an insert: its content and its deduplication token (from its name) never change once it is sealed.
-A crash seals whatever is there, so the cut points need no record of their own
+A segment is an insert: its content and its deduplication token (from its name) never change once it is
+sealed. A crash seals whatever is there, so the cut points need no record of their own
 (docs/decisions/0001-a-segment-is-an-insert.md).
 
 `commit` and `seal` are for one thread, `read` and `remove` for another.
@@ -62,7 +62,7 @@ class PartitionWal:
     def commit(self, records: Sequence[NewRecord]) -> None:
         """Write and fsync the records, all or none.
 
-        Raises Overloaded when the disk has no room, WalError when it fails; in both cases the next commit may succeed.
+        Raises Overloaded when the disk has no room, WalError when it fails; the next commit may succeed.
         """
         logs = sum(record.logs for record in records)
         try:

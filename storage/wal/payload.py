@@ -86,9 +86,13 @@ def merge(batches: Iterable[LogBatch]) -> LogBatch:
     logs = [batch.logs for batch in batches if batch.logs.num_rows]
     dead_letters = [batch.dead_letters for batch in batches if batch.dead_letters.num_rows]
     return LogBatch(
-        pa.concat_batches(logs) if logs else EMPTY_LOGS,
-        pa.concat_batches(dead_letters) if dead_letters else EMPTY_DEAD_LETTERS,
+        _concatenate(logs) if logs else EMPTY_LOGS,
+        _concatenate(dead_letters) if dead_letters else EMPTY_DEAD_LETTERS,
     )
+
+
+def _concatenate(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
+    return pa.Table.from_batches(batches).combine_chunks().to_batches()[0]
 
 
 def _message(content: pa.Buffer, schema: pa.Schema, rows: int) -> pa.RecordBatch:

@@ -30,7 +30,7 @@ class RecentCalls:
     def missing(self, call_id: bytes, parts: int) -> list[int]:
         """The parts of a call that are still to be stored: none for a repeated call.
 
-        A crash can leave a part of a call on disk, which was never acknowledged; the repeated call brings the rest.
+        A crash can leave a part of a call on disk, never acknowledged; the repeated call brings the rest.
         """
         stored = self._stored.get(call_id, 0)
         return [part for part in range(parts) if not stored >> part & 1]

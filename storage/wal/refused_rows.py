@@ -1,7 +1,7 @@
 """When ClickHouse refuses a block for good: find the rows it does not take, and keep them as dead letters.
 
-The block is inserted in halves, and these in halves, down to single rows. Each slice has a token made from the
-segment's and its bounds, so that a repetition after a crash splits alike and stores nothing twice.
+The block is inserted in halves, and these in halves, down to single rows. Each slice has a token made from
+the segment's and its bounds, so that a repetition after a crash splits alike and stores nothing twice.
 """
 
 from collections.abc import Callable
@@ -95,7 +95,7 @@ def _as_json(rows: pa.Table) -> list[bytes]:
     return [
         orjson.dumps(
             {"timestamp": time, "level": level, "service": service, "message": message}
-            | {name: orjson.Fragment(value) for name, value in fields}
+            | {name: orjson.Fragment(value) for name, value in fields or ()}
         )
         for time, level, service, message, fields in zip(
             times, levels, services, messages, attributes, strict=True
