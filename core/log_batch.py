@@ -15,7 +15,7 @@ import pyarrow as pa
 
 NANOSECONDS: Final = pa.timestamp("ns", "UTC")
 
-_LOG_FIELDS: list[pa.Field[Any]] = [
+_LOG_FIELDS: "list[pa.Field[Any]]" = [
     pa.field("timestamp", NANOSECONDS, nullable=False),
     pa.field("level", pa.string(), nullable=False),
     pa.field("service", pa.string(), nullable=False),
@@ -28,7 +28,7 @@ _LOG_FIELDS: list[pa.Field[Any]] = [
 ]
 LOG_SCHEMA: Final = pa.schema(_LOG_FIELDS)
 
-_DEAD_LETTER_FIELDS: list[pa.Field[Any]] = [
+_DEAD_LETTER_FIELDS: "list[pa.Field[Any]]" = [
     pa.field("received_at", NANOSECONDS, nullable=False),
     pa.field("reason", pa.string(), nullable=False),
     pa.field("raw", pa.binary(), nullable=False),
