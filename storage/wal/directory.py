@@ -30,6 +30,7 @@ class WalDirectory:
             self._lock_fd = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             raise WalError(f"cannot use the WAL directory {self.path}: {error.strerror}") from None
+        self._open = [self._fd, self._lock_fd]
         self._lock(lock_wait_s)
 
     def segment_path(self, segment_id: int) -> Path:
@@ -86,8 +87,8 @@ class WalDirectory:
 
     def close(self) -> None:
         """Let another process take the directory."""
-        os.close(self._lock_fd)
-        os.close(self._fd)
+        while self._open:
+            os.close(self._open.pop())
 
     def _make(self, path: Path) -> None:
         if not path.is_dir():
