@@ -124,13 +124,16 @@ class UnsupportedEncoding(RequestError):
 
 
 class Overloaded(LograyError):
-    """A bound is reached; nothing was taken in, and the client may come back."""
+    """A bound is reached; nothing was taken in, and the client may come back.
+
+    `bound` is one word for the metric: `wal_full`, `disk_low`, `queue_full`…
+    """
 
     status = 429
 
-    def __init__(self, reason: str, retry_after_s: int = 1) -> None:
-        super().__init__(reason, retry_after_s)
-        self.reason, self.retry_after_s = reason, retry_after_s
+    def __init__(self, reason: str, retry_after_s: int = 1, bound: str = "busy") -> None:
+        super().__init__(reason, retry_after_s, bound)
+        self.reason, self.retry_after_s, self.bound = reason, retry_after_s, bound
 
     def __str__(self) -> str:
         return self.reason

@@ -39,5 +39,11 @@ INSERT_FAILURES = Metric(
     "Inserts that failed and will be tried again.",
     ("partition",),
 )
+REFUSED_ROWS = Metric(
+    "clickhouse_refused_rows_total",
+    "counter",
+    "Logs that ClickHouse does not take: now dead letters.",
+    ("partition",),
+)
 
 ALL: tuple[Metric, ...] = tuple(value for value in globals().values() if isinstance(value, Metric))
