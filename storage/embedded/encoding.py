@@ -1,0 +1,45 @@
+"""Unpacking request bodies: Content-Encoding gzip, deflate, zstd, lz4 and br, up to a limit."""
+
+import zlib
+from typing import Final
+
+import pyarrow as pa
+
+_CODECS: Final = {"gzip": "gzip", "x-gzip": "gzip", "zstd": "zstd", "lz4": "lz4", "br": "brotli"}
+
+
+class UnknownEncoding(ValueError):
+    """The Content-Encoding is none of those taken."""
+
+
+class BodyTooLarge(ValueError):
+    """The unpacked body is larger than allowed."""
+
+
+def unpack(body: bytes, encoding: str, bytes_max: int) -> bytes:
+    """The body without its Content-Encoding. Raises UnknownEncoding, BodyTooLarge, or ValueError when damaged."""
+    encoding = encoding.strip().lower()
+    if encoding in ("", "identity"):
+        return body
+    if encoding == "deflate":
+        return _inflate(body, bytes_max)
+    if encoding not in _CODECS:
+        raise UnknownEncoding(f"unknown content encoding {encoding}")
+    try:
+        with pa.CompressedInputStream(pa.BufferReader(body), _CODECS[encoding]) as stream:
+            unpacked: bytes = stream.read(bytes_max + 1)
+    except (OSError, pa.ArrowException) as error:
+        raise ValueError(f"cannot unpack the body: {error}") from error
+    if len(unpacked) > bytes_max:
+        raise BodyTooLarge(f"the body is larger than {bytes_max} bytes")
+    return unpacked
+
+
+def _inflate(body: bytes, bytes_max: int) -> bytes:
+    try:
+        unpacked = zlib.decompressobj().decompress(body, bytes_max + 1)
+    except zlib.error as error:
+        raise ValueError(f"cannot unpack the body: {error}") from error
+    if len(unpacked) > bytes_max:
+        raise BodyTooLarge(f"the body is larger than {bytes_max} bytes")
+    return unpacked

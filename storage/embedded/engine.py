@@ -1,0 +1,225 @@
+"""chDB opened on a directory: one process at a time, one connection per statement."""
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import chdb
+
+from core.errors import StorageError
+from storage.embedded.deduplication_log import mend_deduplication_logs
+from storage.embedded.statement import Statement
+
+LOCK_WAIT_S: Final = 10.0  # a killed process leaves the lock at once, one that ends properly within seconds
+INSERT_CHUNK_BYTES: Final = 4 << 20
+
+MIB: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class EngineLimits:
+    """What the engine may use: bytes of memory in all, threads for one query."""
+
+    memory_bytes_max: int = 4096 * MIB
+    threads_max: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What a statement runs with: its database, settings, `{name:Type}` parameters and id."""
+
+    database: str
+    settings: Mapping[str, str]
+    parameters: Mapping[str, str]
+    query_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer and what it cost."""
+
+    body: bytes
+    result_rows: int = 0
+    read_rows: int = 0
+    read_bytes: int = 0
+    written_rows: int = 0
+    written_bytes: int = 0
+    elapsed_s: float = 0.0
+
+
+class Engine:
+    """chDB on a directory. Its methods block; any number of threads may call them.
+
+    Each statement gets a connection of its own (0.1 ms): connections do not wait for each other, and settings
+    of one statement end with it. The first connection stays open and keeps the engine alive.
+    Raises StorageError when another process has the directory open.
+    """
+
+    def __init__(self, directory: Path, limits: EngineLimits = EngineLimits()) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self._limits = limits
+        self._path = str(directory / "store")
+        self._lock = _lock(directory / "lock")
+        self.revoked_inserts = mend_deduplication_logs(Path(self._path))
+        options = "&".join(f"{name}={value}" for name, value in _server_settings(limits).items())
+        self._base = chdb.connect(f"{self._path}?{options}")
+
+    def close(self) -> None:
+        """Close the engine and let another process open the directory."""
+        self._base.close()
+        os.close(self._lock)
+
+    def run(self, statement: Statement, session: Session, default_format: str) -> Answer:
+        """Run a statement to its end; raises chdb.ChdbError with ClickHouse's message."""
+        with self._connection(session) as connection:
+            result = connection.query(statement.sql, default_format, params=dict(session.parameters))
+            if result is None:
+                return Answer(b"")
+            return Answer(
+                result.bytes() or b"",
+                result_rows=result.rows_read(),
+                read_rows=result.storage_rows_read(),
+                read_bytes=result.storage_bytes_read(),
+                written_rows=result.rows_written(),
+                written_bytes=result.bytes_written(),
+                elapsed_s=result.elapsed(),
+            )
+
+    def blocks(self, statement: Statement, session: Session, default_format: str) -> Iterator[Answer]:
+        """Run a SELECT and hand its answer out block by block; closing the iterator stops the query.
+
+        The engine waits while a block is not asked for, so that memory stays bounded.
+        """
+        with self._connection(session) as connection:
+            with connection.send_query(statement.sql, default_format, params=dict(session.parameters)) as stream:
+                for block in stream:
+                    yield Answer(
+                        block.bytes(),
+                        result_rows=block.rows_read(),
+                        read_rows=block.storage_rows_read(),
+                        read_bytes=block.storage_bytes_read(),
+                        elapsed_s=block.elapsed(),
+                    )
+
+    def insert(self, statement: Statement, session: Session) -> Answer:
+        """Run an INSERT with its data. Raises RuntimeError with ClickHouse's message."""
+        assert statement.format is not None
+        with (
+            self._connection(session) as connection,
+            connection.send_insert(statement.sql.decode(), statement.format) as inserter,
+        ):
+            data = memoryview(statement.data)
+            for start in range(0, len(data), INSERT_CHUNK_BYTES):
+                inserter.append(data[start : start + INSERT_CHUNK_BYTES])
+            result = inserter.finish()
+            return Answer(
+                b"",
+                written_rows=result.rows_written,
+                written_bytes=result.bytes_written,
+                elapsed_s=result.elapsed,
+            )
+
+    def kill(self, query_id: str) -> None:
+        """Ask the queries with this id to stop; none is no error."""
+        with self._connection(Session("default", {}, {}, "kill")) as connection:
+            connection.query(
+                "KILL QUERY WHERE Settings['log_comment'] = {id:String} ASYNC", "TSV", params={"id": query_id}
+            )
+
+    def scalars(self, sql: str) -> list[str]:
+        """The values of the first row of a query, as text."""
+        with self._connection(Session("default", {}, {}, "observe")) as connection:
+            text: bytes = connection.query(sql, "TSV").bytes()
+            return text.decode().split("\n", 1)[0].split("\t")
+
+    @contextmanager
+    def _connection(self, session: Session) -> Iterator[Any]:
+        connection = chdb.connect(self._path)
+        try:
+            settings = _statement_settings(self._limits) | dict(session.settings)
+            # chDB gives each query an id of its own. The client's travels as the log comment, to be killed by.
+            settings["log_comment"] = session.query_id
+            connection.query("SET " + ", ".join(f"{_name(k)} = {_quoted(v)}" for k, v in settings.items()), "TSV")
+            if session.database != "default":
+                connection.query(f"USE {_identifier(session.database)}", "TSV")
+            yield connection
+        finally:
+            connection.close()
+
+
+def _server_settings(limits: EngineLimits) -> dict[str, object]:
+    """Server settings for a small machine; chDB has no system log tables, which would cost CPU."""
+    memory = limits.memory_bytes_max
+    return {
+        "max_server_memory_usage": memory,
+        "mark_cache_size": memory // 8,
+        "primary_index_cache_size": memory // 8,
+        "index_mark_cache_size": memory // 16,
+        "text_index_tokens_cache_size": memory // 16,
+        "text_index_header_cache_size": memory // 16,
+        "text_index_postings_cache_size": memory // 16,
+        "query_condition_cache_size": memory // 64,
+        # Merges share the cores with searches and inserts.
+        "background_pool_size": 2,
+        "background_merges_mutations_concurrency_ratio": 2,
+        "background_schedule_pool_size": 2,
+        "background_common_pool_size": 1,
+        "background_move_pool_size": 1,
+        "background_fetches_pool_size": 1,
+    }
+
+
+def _statement_settings(limits: EngineLimits) -> dict[str, str]:
+    """What a statement runs with unless it says otherwise."""
+    return {
+        "max_threads": str(limits.threads_max),
+        "max_memory_usage": str(limits.memory_bytes_max * 3 // 4),
+        "max_bytes_before_external_group_by": str(limits.memory_bytes_max // 4),
+        "max_bytes_before_external_sort": str(limits.memory_bytes_max // 4),
+        # As a server has them, where chDB differs.
+        "implicit_select": "0",
+        "allow_introspection_functions": "0",
+        "session_timezone": "UTC",
+    }
+
+
+def _lock(file: Path) -> int:
+    """Take the directory's lock, which the kernel lets go when this process ends in whatever way."""
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
+    deadline_s = time.monotonic() + LOCK_WAIT_S
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            if time.monotonic() > deadline_s:
+                holder = os.pread(descriptor, 32, 0).decode() or "unknown"
+                os.close(descriptor)
+                raise StorageError(
+                    f"cannot open {file.parent}: the process {holder} has it open already"
+                ) from None
+            time.sleep(0.05)
+            continue
+        os.truncate(descriptor, 0)
+        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        return descriptor
+
+
+def _name(setting: str) -> str:
+    if not setting.isidentifier():
+        raise chdb.ChdbError(f"Code: 115. DB::Exception: Unknown setting {setting!r}. (UNKNOWN_SETTING)")
+    return setting
+
+
+def _quoted(value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+def _identifier(name: str) -> str:
+    escaped = name.replace("\\", "\\\\").replace("`", "\\`")
+    return f"`{escaped}`"

@@ -1,0 +1,42 @@
+"""Bounded groups of threads, so that searches, inserts and kills cannot starve each other."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+Answer = TypeVar("Answer")
+
+
+class Busy(Exception):
+    """All threads of the group work and its queue is full."""
+
+
+class Workers:
+    """A number of threads and a number of places to wait for one; used from one event loop."""
+
+    def __init__(self, name: str, threads: int, waiting_max: int) -> None:
+        self.name, self._places = name, threads + waiting_max
+        self._executor = ThreadPoolExecutor(threads, thread_name_prefix=f"clickhouse-{name}")
+        self._taken = 0
+
+    @property
+    def taken(self) -> int:
+        """Statements that run or wait."""
+        return self._taken
+
+    def submit(self, work: Callable[[], Answer]) -> "asyncio.Future[Answer]":
+        """Run it on a thread of the group; raises Busy when there is no place."""
+        if self._taken >= self._places:
+            raise Busy(f"{self._taken} {self.name} statements run or wait already")
+        self._taken += 1
+        future = asyncio.get_running_loop().run_in_executor(self._executor, work)
+        future.add_done_callback(self._leave)
+        return future
+
+    def close(self) -> None:
+        """Take no more work; what runs goes on."""
+        self._executor.shutdown(wait=False, cancel_futures=True)
+
+    def _leave(self, _: "asyncio.Future[Answer]") -> None:
+        self._taken -= 1
