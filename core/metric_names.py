@@ -18,7 +18,10 @@ BACKPRESSURE = Metric(
 WAL_BYTES = Metric("wal_bytes", "gauge", "Bytes of the WAL on disk.", ("partition",))
 WAL_FSYNCS = Metric("wal_fsyncs_total", "counter", "Group commits of the WAL.", ("partition",))
 WAL_DAMAGED_BYTES = Metric(
-    "wal_damaged_bytes_total", "counter", "Bytes of the WAL set aside because their checksum is wrong.", ("partition",)
+    "wal_damaged_bytes_total",
+    "counter",
+    "Bytes of the WAL set aside because their checksum is wrong.",
+    ("partition",),
 )
 BUFFERED_ROWS = Metric(
     "buffered_rows", "gauge", "Rows acknowledged but not yet inserted into ClickHouse.", ("partition",)
@@ -27,9 +30,14 @@ BUFFERED_BYTES = Metric(
     "buffered_bytes", "gauge", "Bytes acknowledged but not yet inserted into ClickHouse.", ("partition",)
 )
 INSERTS = Metric("clickhouse_inserts_total", "counter", "Inserts that ClickHouse confirmed.", ("partition",))
-INSERTED_ROWS = Metric("clickhouse_inserted_rows_total", "counter", "Rows in confirmed inserts.", ("partition",))
+INSERTED_ROWS = Metric(
+    "clickhouse_inserted_rows_total", "counter", "Rows in confirmed inserts.", ("partition",)
+)
 INSERT_FAILURES = Metric(
-    "clickhouse_insert_failures_total", "counter", "Inserts that failed and will be tried again.", ("partition",)
+    "clickhouse_insert_failures_total",
+    "counter",
+    "Inserts that failed and will be tried again.",
+    ("partition",),
 )
 
 ALL: tuple[Metric, ...] = tuple(value for value in globals().values() if isinstance(value, Metric))
