@@ -1,6 +1,6 @@
-"""Wildcard patterns: `*` stands for any characters, `?` for one; `\\` takes a sign's special meaning away.
+r"""Wildcard patterns: `*` stands for any characters, `?` for one; `\` takes a sign's special meaning away.
 
-`\\` before a letter, digit or underscore is itself, so that `C:\\temp` needs no care.
+`\` before a letter, digit or underscore is itself, so that `C:\temp` needs no care.
 """
 
 import re
@@ -27,10 +27,12 @@ def read_pattern(raw: str) -> Pattern:
 
     Wildcards beside each other are put in order: `*?*` is `?*`.
     """
-    pieces: list[str | Glob] = []
-    for match in _PIECE.finditer(raw):
-        pieces.append(Glob(match["glob"]) if match["glob"] else match["sign"] or match["text"])
-    return normal_pattern(pieces)
+    return normal_pattern(
+        [
+            Glob(piece["glob"]) if piece["glob"] else piece["sign"] or piece["text"]
+            for piece in _PIECE.finditer(raw)
+        ]
+    )
 
 
 def normal_pattern(pieces: list[str | Glob]) -> Pattern:

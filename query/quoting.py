@@ -1,4 +1,4 @@
-"""How names and texts are written in a query, so that they read back as the same."""
+r"""How names and texts are written in a query, so that they read back as the same."""
 
 import ipaddress
 import re
@@ -7,7 +7,7 @@ from typing import Final
 RESERVED: Final = frozenset({"AND", "OR", "NOT", "TO"})
 
 # Names that are read as a field before a colon; any other name stands in quotes or has its signs escaped.
-# One that begins with a digit needs a letter and no hyphen: `2fa:true` asks a field, `2024-01-15T10:30` does not.
+# One that begins with a digit needs a letter and no hyphen: `2fa:1` names a field, `2024-01-15T10:30` does not.
 FIELD_NAME: Final = re.compile(r"@?[^\W\d][\w.-]*|\d+[^\W\d][\w.]*")
 
 _PLAIN_TEXT = re.compile(r"\w[\w.@,;=-]*")
@@ -22,7 +22,7 @@ def quote(text: str) -> str:
 
 
 def unquote(inside: str) -> str:
-    """The text between quotes without its escapes: only `\\"` and `\\\\` are any."""
+    r"""The text between quotes without its escapes: only `\"` and `\\` are any."""
     return _QUOTE_ESCAPE.sub(r"\1", inside)
 
 
