@@ -1,1 +1,1 @@
-"""The command `logray`: start, stop and look at an instance."""
+"""The command line: `logray up`, `down`, `status`, `version`."""

@@ -12,6 +12,7 @@
     │   ├── NotFound                   404
     │   ├── Conflict                   409
     │   ├── TooLarge                   413
+    │   ├── RejectedRecord             one record cannot be stored as a log: a dead letter
     │   └── UnsupportedEncoding        415
     ├── Overloaded                 a bound is reached, come back after `retry_after_s`: 429
     ├── SearchTimeout              a search used up its time: 504, with what was known
@@ -115,6 +116,14 @@ class TooLarge(RequestError):
     status = 413
 
 
+class RejectedRecord(RequestError):
+    """One record cannot be stored as a log; `reason` is of a small fixed set, fit to be a metric's label."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
 class UnsupportedEncoding(RequestError):
     """The body's Content-Encoding is not one of those taken."""
 
@@ -122,13 +131,16 @@ class UnsupportedEncoding(RequestError):
 
 
 class Overloaded(LograyError):
-    """A bound is reached; nothing was taken in, and the client may come back."""
+    """A bound is reached; nothing was taken in, and the client may come back.
+
+    `bound` is one word for the metric: `wal_full`, `disk_low`, `queue_full`…
+    """
 
     status = 429
 
-    def __init__(self, reason: str, retry_after_s: int = 1) -> None:
-        super().__init__(reason, retry_after_s)
-        self.reason, self.retry_after_s = reason, retry_after_s
+    def __init__(self, reason: str, retry_after_s: int = 1, bound: str = "busy") -> None:
+        super().__init__(reason, retry_after_s, bound)
+        self.reason, self.retry_after_s, self.bound = reason, retry_after_s, bound
 
     def __str__(self) -> str:
         return self.reason

@@ -9,36 +9,34 @@ without dots to tell apart; otherwise it is the JSON skeleton from which formats
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import pyarrow as pa
 
 NANOSECONDS: Final = pa.timestamp("ns", "UTC")
 
-LOG_SCHEMA: Final = pa.schema(
-    [
-        pa.field("timestamp", NANOSECONDS, nullable=False),
-        pa.field("level", pa.string(), nullable=False),
-        pa.field("service", pa.string(), nullable=False),
-        pa.field("message", pa.string(), nullable=False),
-        pa.field("attributes", pa.map_(pa.string(), pa.string()), nullable=False),
-        pa.field("shape", pa.string(), nullable=False),
-        pa.field("ingested_at", NANOSECONDS, nullable=False),
-        pa.field("source_ip", pa.string(), nullable=False),
-        pa.field("method", pa.string(), nullable=False),
-    ]
-)
+_LOG_FIELDS: list["pa.Field[Any]"] = [
+    pa.field("timestamp", NANOSECONDS, nullable=False),
+    pa.field("level", pa.string(), nullable=False),
+    pa.field("service", pa.string(), nullable=False),
+    pa.field("message", pa.string(), nullable=False),
+    pa.field("attributes", pa.map_(pa.string(), pa.string()), nullable=False),
+    pa.field("shape", pa.string(), nullable=False),
+    pa.field("ingested_at", NANOSECONDS, nullable=False),
+    pa.field("source_ip", pa.string(), nullable=False),
+    pa.field("method", pa.string(), nullable=False),
+]
+LOG_SCHEMA: Final = pa.schema(_LOG_FIELDS)
 
-DEAD_LETTER_SCHEMA: Final = pa.schema(
-    [
-        pa.field("received_at", NANOSECONDS, nullable=False),
-        pa.field("reason", pa.string(), nullable=False),
-        pa.field("raw", pa.binary(), nullable=False),
-        pa.field("raw_bytes", pa.uint64(), nullable=False),  # its length before it was cut
-        pa.field("source_ip", pa.string(), nullable=False),
-        pa.field("method", pa.string(), nullable=False),
-    ]
-)
+_DEAD_LETTER_FIELDS: list["pa.Field[Any]"] = [
+    pa.field("received_at", NANOSECONDS, nullable=False),
+    pa.field("reason", pa.string(), nullable=False),
+    pa.field("raw", pa.binary(), nullable=False),
+    pa.field("raw_bytes", pa.uint64(), nullable=False),  # its length before it was cut
+    pa.field("source_ip", pa.string(), nullable=False),
+    pa.field("method", pa.string(), nullable=False),
+]
+DEAD_LETTER_SCHEMA: Final = pa.schema(_DEAD_LETTER_FIELDS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ LOGS_INGESTED = Metric(
 INGESTION_LATENCY = Metric(
     "ingestion_latency_seconds", "summary", "From a request's last byte to its acknowledgement."
 )
-REQUESTS = Metric("http_requests_total", "counter", "HTTP requests answered.", ("handler", "status"))
+REQUESTS = Metric("http_requests_total", "counter", "HTTP requests answered.", ("method", "status"))
 REJECTED = Metric("logs_rejected_total", "counter", "Records that could not be stored as logs.", ("reason",))
 DEAD_LETTERS = Metric("dead_letters_total", "counter", "Dead letters written to the WAL.", ("method",))
 BACKPRESSURE = Metric(
@@ -37,6 +37,12 @@ INSERT_FAILURES = Metric(
     "clickhouse_insert_failures_total",
     "counter",
     "Inserts that failed and will be tried again.",
+    ("partition",),
+)
+REFUSED_ROWS = Metric(
+    "clickhouse_refused_rows_total",
+    "counter",
+    "Logs that ClickHouse does not take: now dead letters.",
     ("partition",),
 )
 

@@ -17,7 +17,7 @@ from core.errors import SettingsError
 
 ENVIRONMENT_PREFIX = "LOGRAY_"
 # Variables that the launcher gives to its own processes; they are not settings.
-INTERNAL_VARIABLES = frozenset({"LOGRAY_INSTANCE", "LOGRAY_SETTINGS"})
+INTERNAL_VARIABLES = frozenset({"LOGRAY_INSTANCE", "LOGRAY_SETTINGS", "LOGRAY_HAPROXY_BIND"})
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 MIB = 1 << 20
@@ -166,6 +166,6 @@ def _read_file(file: Path | None) -> dict[str, Any]:
     return content
 
 
-def process_settings() -> Settings:
+def process_settings(file: Path | None = None) -> Settings:
     """The settings of this process's environment and directory, for the command line."""
-    return load_settings(os.environ)
+    return load_settings(os.environ, file)

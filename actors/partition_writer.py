@@ -1,0 +1,139 @@
+"""The partition writer: takes batches, answers when they are fsynced, inserts them into ClickHouse later.
+
+Each partition's WAL has one writer. The constructor recovers what is on disk and starts both loops, since
+after a crash Ray calls nothing else.
+"""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from core.clock import Clock
+from core.metric_names import BUFFERED_BYTES, BUFFERED_ROWS, WAL_BYTES, WAL_DAMAGED_BYTES
+from core.metrics import Metrics, Snapshot
+from core.settings import WalSettings
+from storage.wal.group_commit import GroupCommit
+from storage.wal.insert_loop import InsertLoop
+from storage.wal.partition_wal import PartitionWal
+from storage.wal.segment import SealedSegment
+from storage.wal.store import Store
+
+ACTOR_CPUS: Final = 0.1
+CALLS_MAX: Final = 512  # at once: two of each ingest replica and listener, and room for observe
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class WriterState:
+    """A writer's numbers: what is on disk, what waits for ClickHouse, what waits for the disk."""
+
+    partition: int
+    wal_bytes: int
+    buffered_rows: int
+    buffered_bytes: int
+    sealed_segments: int
+    waiting_calls: int
+    damaged_bytes: int
+    last_error: str
+
+
+class PartitionWriter:
+    """One partition's WAL and its way into the store; raises WalError when the directory cannot be used.
+
+    Must be constructed in a running event loop.
+    """
+
+    def __init__(
+        self,
+        partition: int,
+        settings: WalSettings,
+        data_dir: Path,
+        store: Store,
+        metrics: Metrics,
+        clock: Clock,
+    ) -> None:
+        self._partition, self._metrics, self._clock = partition, metrics, clock
+        self._damaged_bytes = 0
+        self._progress = asyncio.Event()
+        self._wal = PartitionWal(data_dir, partition, clock)
+        self._inserts = InsertLoop(self._wal, store, metrics, clock, self._inserted)
+        self._commits = GroupCommit(
+            self._wal, settings, metrics, clock, backlog=self._inserts.__len__, sealed=self._sealed
+        )
+        self._tasks = [
+            asyncio.create_task(self._commits.run(), name=f"commit-{partition}"),
+            asyncio.create_task(self._inserts.run(), name=f"insert-{partition}"),
+        ]
+        if self._inserts.rows:
+            log.info("found %d rows in %d WAL segments", self._inserts.rows, len(self._inserts))
+        self._report()
+
+    async def append(self, call_id: bytes, payloads: list[bytes]) -> None:
+        """Return once all payloads (storage.wal.payload) are on disk; a repeated call is answered as done.
+
+        Raises Overloaded when a bound is reached, WalError when the disk fails.
+        """
+        await self._commits.append(call_id, payloads)
+        self._report()
+
+    async def drain(self, timeout_s: float) -> bool:
+        """Seal and insert everything that was acknowledged; False when time ran out (it stays on disk)."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                while True:
+                    self._progress.clear()
+                    await self._commits.seal()
+                    if not self._inserts.rows:
+                        return True
+                    await self._progress.wait()
+        except TimeoutError:
+            return False
+
+    def observe(self) -> WriterState:
+        """The numbers of this moment."""
+        active = self._wal.active
+        return WriterState(
+            self._partition,
+            self._wal.size,
+            self._inserts.rows + (active.rows if active else 0),
+            self._inserts.bytes + (active.size if active else 0),
+            len(self._inserts),
+            self._commits.waiting,
+            self._wal.damaged_bytes,
+            self._inserts.last_error,
+        )
+
+    def snapshot(self) -> Snapshot:
+        """The metrics of this process."""
+        self._report()
+        return self._metrics.snapshot()
+
+    async def close(self) -> None:
+        """Stop both loops and let go of the directory; what is not inserted stays on disk."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.to_thread(self._commits.close)
+        await asyncio.to_thread(self._inserts.close)
+        self._wal.close()
+
+    def _sealed(self, segments: list[SealedSegment]) -> None:
+        self._inserts.add(segments)
+        self._report()
+
+    def _inserted(self) -> None:
+        self._commits.wake()
+        self._progress.set()
+        self._report()
+
+    def _report(self) -> None:
+        state, labels = self.observe(), (str(self._partition),)
+        self._metrics.set(WAL_BYTES, state.wal_bytes, labels)
+        self._metrics.set(BUFFERED_ROWS, state.buffered_rows, labels)
+        self._metrics.set(BUFFERED_BYTES, state.buffered_bytes, labels)
+        if state.damaged_bytes > self._damaged_bytes:
+            self._metrics.count(WAL_DAMAGED_BYTES, state.damaged_bytes - self._damaged_bytes, labels)
+            self._damaged_bytes = state.damaged_bytes

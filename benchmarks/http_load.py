@@ -1,0 +1,146 @@
+"""An HTTP load generator: a few keep-alive connections that send prebuilt requests."""
+
+import gzip
+import socket
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Final
+
+from benchmarks.corpus import LOGS_PER_REQUEST, Request
+from benchmarks.ledger import Ledger
+
+TIMEOUT_S: Final = 30
+PAUSE_AFTER_FAILURE_S: Final = 0.2
+
+
+@dataclass
+class Outcome:
+    """What the answers were: (moment, time to the acknowledgement) in seconds, refusals, failures."""
+
+    acknowledged: list[tuple[float, float]] = field(default_factory=list)
+    refused: int = 0  # 429 and 503
+    failed: int = 0  # anything else, and broken connections
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Where to send, how fast (logs a second; 0: as fast as it goes), how long, over how many connections."""
+
+    host: str
+    port: int
+    api_key: str
+    rate: float
+    duration_s: float
+    connections: int
+    compressed: bool = False
+
+
+class HttpLoad:
+    """Runs one plan; each connection is a thread, which mostly waits in the kernel."""
+
+    def __init__(self, plan: Plan, requests: list[Request], ledger: Ledger) -> None:
+        self._plan, self._requests, self._ledger = plan, requests, ledger
+        self._began_s = 0.0
+        self._sent = 0
+        self._lock = threading.Lock()
+
+    def run(self) -> Outcome:
+        """Send until the time is over; the answers to what was sent are awaited."""
+        outcomes = [Outcome() for _ in range(self._plan.connections)]
+        self._began_s = time.monotonic()
+        threads = [
+            threading.Thread(target=self._connection, args=(number, outcome))
+            for number, outcome in enumerate(outcomes)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return Outcome(
+            sorted(pair for outcome in outcomes for pair in outcome.acknowledged),
+            sum(outcome.refused for outcome in outcomes),
+            sum(outcome.failed for outcome in outcomes),
+        )
+
+    def _connection(self, number: int, outcome: Outcome) -> None:
+        own = self._requests[number :: self._plan.connections]
+        sent = 0
+        connection: socket.socket | None = None
+        while self._wait_for_turn():
+            request = own[sent % len(own)]
+            sent += 1
+            ticket = self._ledger.number()
+            body = request.fill(self._ledger.run, ticket * LOGS_PER_REQUEST, time.time())
+            began_s = time.monotonic()
+            try:
+                connection = connection or self._connect()
+                status = self._exchange(connection, body)
+            except OSError:
+                connection, status = None, 0
+            ended_s = time.monotonic()
+            if status == 202:
+                self._ledger.acknowledge(ticket)
+                outcome.acknowledged.append((ended_s - self._began_s, ended_s - began_s))
+                continue
+            if status in (429, 503):
+                outcome.refused += 1
+            else:
+                outcome.failed += 1
+            time.sleep(PAUSE_AFTER_FAILURE_S)
+        if connection is not None:
+            connection.close()
+
+    def _wait_for_turn(self) -> bool:
+        """Wait until the rate allows one more request; False when the time is over."""
+        with self._lock:
+            position = self._sent
+            self._sent += 1
+        due_s = position * LOGS_PER_REQUEST / self._plan.rate if self._plan.rate else 0.0
+        elapsed_s = time.monotonic() - self._began_s
+        if max(due_s, elapsed_s) >= self._plan.duration_s:
+            return False
+        if due_s > elapsed_s:
+            time.sleep(due_s - elapsed_s)
+        return True
+
+    def _connect(self) -> socket.socket:
+        connection = socket.create_connection((self._plan.host, self._plan.port), TIMEOUT_S)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return connection
+
+    def _exchange(self, connection: socket.socket, body: bytes) -> int:
+        encoding = ""
+        if self._plan.compressed:
+            body = gzip.compress(body, 1)
+            encoding = "Content-Encoding: gzip\r\n"
+        head = (
+            f"POST /api/v1/logs HTTP/1.1\r\nHost: {self._plan.host}\r\n"
+            f"Authorization: Bearer {self._plan.api_key}\r\n"
+            f"Content-Type: application/json\r\n{encoding}Content-Length: {len(body)}\r\n\r\n"
+        )
+        connection.sendall(head.encode() + body)
+        return _read_status(connection)
+
+
+def _read_status(connection: socket.socket) -> int:
+    """Read one whole answer and return its status."""
+    received = b""
+    while b"\r\n\r\n" not in received:
+        received += _more(connection)
+    head, _, body = received.partition(b"\r\n\r\n")
+    length = 0
+    for line in head.split(b"\r\n")[1:]:
+        name, _, value = line.partition(b":")
+        if name.lower() == b"content-length":
+            length = int(value)
+    while len(body) < length:
+        body += _more(connection)
+    return int(head.split(b" ", 2)[1])
+
+
+def _more(connection: socket.socket) -> bytes:
+    data = connection.recv(65536)
+    if not data:
+        raise ConnectionError("the service closed the connection")
+    return data

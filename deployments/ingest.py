@@ -1,0 +1,79 @@
+"""The ingest deployment: `POST /api/v1/logs`, from the request's bytes to the fsynced WAL."""
+
+from typing import Final, Protocol
+
+from formats.content_encoding import decompress
+from formats.json_logs import ParsedLogs, parse_logs, unparseable
+from starlette.requests import Request
+from starlette.responses import Response
+
+from core.clock import Clock
+from core.errors import MalformedBody, Overloaded
+from core.limits import REPORTED_ERRORS_MAX, REQUEST_BODY_BYTES_MAX
+from core.log_batch import LogBatch, Received
+from core.metric_names import BACKPRESSURE, DEAD_LETTERS, INGESTION_LATENCY, LOGS_INGESTED, REJECTED
+from core.metrics import Metrics
+from deployments.answers import json_response, read_body
+
+METHOD: Final = "http"
+
+
+class Writers(Protocol):
+    """The partition writers, as the ingest sees them."""
+
+    async def send(self, batch: LogBatch) -> None:
+        """Return when the batch is fsynced; raise Overloaded or WalError if it will not be."""
+        ...
+
+
+class Ingest:
+    """Takes a request apart, hands its batch to a writer, and answers when that is on disk."""
+
+    def __init__(self, writers: Writers, metrics: Metrics, clock: Clock) -> None:
+        self._writers, self._metrics, self._clock = writers, metrics, clock
+
+    async def post_logs(self, request: Request) -> Response:
+        """202 with the number of stored logs, 400 if none could be stored."""
+        body = await read_body(request, REQUEST_BODY_BYTES_MAX)
+        began_s = self._clock.monotonic_s()
+        received = Received(self._clock.now_ns(), request.client.host if request.client else "", METHOD)
+        try:
+            content = decompress(body, request.headers.get("content-encoding"))
+            parsed = parse_logs(content, request.headers.get("content-type"), received)
+        except MalformedBody as error:
+            # The raw body is what the sender will ask for: it is kept before the refusal is sent.
+            await self._store(unparseable(body, str(error), received))
+            self._metrics.count(REJECTED, 1, ("malformed_body",))
+            raise
+        await self._store(parsed.batch)
+        self._metrics.observe(INGESTION_LATENCY, self._clock.monotonic_s() - began_s)
+        self._count_rejected(parsed)
+        return json_response(answer(parsed), 202 if parsed.accepted else 400)
+
+    async def _store(self, batch: LogBatch) -> None:
+        try:
+            await self._writers.send(batch)
+        except Overloaded:
+            self._metrics.count(BACKPRESSURE, 1, ("http",))
+            raise
+        self._metrics.count(LOGS_INGESTED, batch.logs.num_rows, (METHOD,))
+        if batch.dead_letters.num_rows:
+            self._metrics.count(DEAD_LETTERS, batch.dead_letters.num_rows, (METHOD,))
+
+    def _count_rejected(self, parsed: ParsedLogs) -> None:
+        for _, reason in parsed.errors:
+            # Only the part before the value: a label must not grow with what clients send.
+            self._metrics.count(REJECTED, 1, (reason.partition(":")[0],))
+
+
+def answer(parsed: ParsedLogs) -> dict[str, object]:
+    """The body of the answer: how many were stored, how many were not, and the first reasons."""
+    if not parsed.errors:
+        return {"ingested": parsed.accepted}
+    return {
+        "ingested": parsed.accepted,
+        "rejected": len(parsed.errors),
+        "errors": [
+            {"index": index, "reason": reason} for index, reason in parsed.errors[:REPORTED_ERRORS_MAX]
+        ],
+    }

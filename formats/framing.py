@@ -1,0 +1,180 @@
+"""Cut a connection's bytes into messages: by LF, CRLF or NUL, or by octet count (RFC 6587), told apart each time.
+
+A message is octet counted when it begins with a count, one space and a syslog PRI: `57 <14>1 …`. Everything else ends
+at the next LF or NUL. Plain lines that begin with a number (`404 not found`, `5 <html>`) are therefore lines.
+"""
+
+import re
+from typing import Final
+
+# A larger count is no message but a lie (or an attack); a smaller one that is over the limit is cut.
+OCTET_COUNT_MAX: Final = 16 << 20
+# The longest beginning that may yet turn out to be a count: 20 digits, a space, `<191>`.
+_HEADER: Final = re.compile(rb"([1-9][0-9]{0,19}) (?=<[0-9]{1,3}>)")
+_HEADER_BEGUN: Final = re.compile(rb"[1-9][0-9]{0,19}(?: (?:<[0-9]{0,3})?)?")
+_LINE_THEN_HEADER: Final = re.compile(rb"[\n\0][\r\n\0]*[1-9][0-9]{0,19} <[0-9]{1,3}>")
+_BLANK: Final = re.compile(rb"[\r\n\0]*")
+# What may follow a counted message that is not counted itself: syslog or JSON, ended by a newline.
+_UNCOUNTED_STARTS: Final = b"<{["
+
+
+class Splitter:
+    """The framing state of one connection; it holds at most one unfinished message of `message_bytes_max`.
+
+    A longer message is returned cut, counted in `cut_messages`, and its rest skipped. After a wrong octet count `lie`
+    holds the reason and `refused` the bytes from there on: no more can be told apart, so the connection must be closed.
+    """
+
+    def __init__(self, message_bytes_max: int) -> None:
+        self._limit = message_bytes_max
+        self._pending = bytearray()
+        self._in_line = False  # pending is the beginning of a line: only a terminator matters
+        self._wanted = 0  # pending is the beginning of a counted message of so many bytes
+        self._after_counted = False
+        self._skip_bytes = 0  # of a counted message that was cut
+        self._skip_line = False  # up to the next terminator
+        self.cut_messages = 0
+        self.lie = ""
+        self.refused = b""
+
+    @property
+    def pending_bytes(self) -> int:
+        """Bytes held of an unfinished message."""
+        return len(self._pending)
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Take what was read; return the messages that are complete now, without their terminators or counts."""
+        if self.lie:
+            return []
+        if self._skip_bytes or self._skip_line:
+            data = self._skipped(data)
+        pending = self._pending
+        if pending:
+            pending += data
+            if self._wanted:
+                if len(pending) < self._wanted:
+                    return self._over_limit()
+            elif self._in_line and b"\n" not in data and b"\0" not in data:
+                return self._over_limit()
+            data = bytes(pending)
+            pending.clear()
+        if not data:
+            return []
+        messages: list[bytes] = []
+        end = self._split(data, messages)
+        if self.lie:
+            return messages
+        pending += data[end:] if end else data
+        if pending:
+            messages += self._over_limit()
+        return messages
+
+    def finish(self) -> list[bytes]:
+        """The connection ended: return the unfinished message, if there is one."""
+        return self.cut_pending() if self._wanted else self._lines(self._take_pending())
+
+    def cut_pending(self) -> list[bytes]:
+        """Give up the memory of an unfinished message: return what is there, and skip its rest when it comes."""
+        if not self._pending:
+            return []
+        if self._wanted:
+            self._skip_bytes = self._wanted - len(self._pending)
+            self._wanted = 0
+        else:
+            self._skip_line = True
+        self.cut_messages += 1
+        return [self._take_pending()[: self._limit]]
+
+    def _take_pending(self) -> bytes:
+        taken = bytes(self._pending)
+        self._pending.clear()
+        self._in_line = False
+        return taken
+
+    def _over_limit(self) -> list[bytes]:
+        over = len(self._pending) - self._limit
+        # A line's CR belongs to the terminator that may follow.
+        if over > 1 or (over == 1 and (self._wanted or self._pending[-1] != 0x0D)):
+            return self.cut_pending()
+        return []
+
+    def _skipped(self, data: bytes) -> bytes:
+        if self._skip_bytes:
+            count = min(self._skip_bytes, len(data))
+            self._skip_bytes -= count
+            return data[count:]
+        ends = [at for at in (data.find(b"\n"), data.find(b"\0")) if at >= 0]
+        self._skip_line = not ends
+        return data[min(ends) + 1 :] if ends else b""
+
+    def _split(self, data: bytes, messages: list[bytes]) -> int:
+        """Append the complete messages; return where the unfinished one begins."""
+        at, size = 0, len(data)
+        self._in_line = False
+        if self._wanted:
+            at = self._counted(data, 0, messages)
+        # No search for counts line by line where there can be none.
+        counts_possible = b" <" in data
+        while at < size:
+            blank = _BLANK.match(data, at)
+            assert blank is not None
+            if blank.end() > at:
+                self._after_counted = self._after_counted and data[at : blank.end()] == b"\r"
+                at = blank.end()
+                continue
+            header = _HEADER.match(data, at) if counts_possible else None
+            if header is not None:
+                count = int(header[1])
+                if count > OCTET_COUNT_MAX:
+                    return self._refuse(f"octet count {count} is over {OCTET_COUNT_MAX}", data, at)
+                self._wanted = count
+                at = header.end()
+                if size - at < count:
+                    return at
+                at = self._counted(data, at, messages)
+                continue
+            begun = _HEADER_BEGUN.match(data, at, at + 26)
+            if begun is not None and begun.end() == size:
+                return at
+            if self._after_counted and data[at] not in _UNCOUNTED_STARTS:
+                return self._refuse("no octet count where the one before says it must be", data, at)
+            stop = self._line_run(data, at, counts_possible)
+            if stop == at:
+                self._in_line = _HEADER_BEGUN.fullmatch(data, at) is None
+                return at
+            messages += self._lines(data[at:stop])
+            self._after_counted = False
+            at = stop
+        return at
+
+    def _line_run(self, data: bytes, at: int, counts_possible: bool) -> int:
+        """Where the run of complete lines from `at` ends: at the next counted message or the unfinished line."""
+        header = _LINE_THEN_HEADER.search(data, at) if counts_possible else None
+        if header is not None:
+            return header.start() + 1
+        return max(data.rfind(b"\n", at), data.rfind(b"\0", at), at - 1) + 1
+
+    def _counted(self, data: bytes, at: int, messages: list[bytes]) -> int:
+        end = at + self._wanted
+        message = data[at:end]
+        if len(message) > self._limit:
+            message = message[: self._limit]
+            self.cut_messages += 1
+        messages.append(message.rstrip(b"\r\n\0"))  # some senders count the terminator
+        self._wanted, self._after_counted = 0, True
+        return end
+
+    def _lines(self, block: bytes) -> list[bytes]:
+        if b"\0" in block:
+            block = block.replace(b"\0", b"\n")
+        if b"\r" in block:
+            block = block.replace(b"\r\n", b"\n").removesuffix(b"\r")
+        lines = [line for line in block.split(b"\n") if line]
+        if len(block) > self._limit and lines and max(map(len, lines)) > self._limit:
+            self.cut_messages += sum(len(line) > self._limit for line in lines)
+            lines = [line[: self._limit] for line in lines]
+        return lines
+
+    def _refuse(self, reason: str, data: bytes, at: int) -> int:
+        self.lie, self.refused = reason, data[at:]
+        return len(data)
