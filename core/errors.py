@@ -6,6 +6,7 @@
     │   ├── MalformedBody              400, with the position
     │   ├── QuerySyntaxError           400, with the position and the reason
     │   ├── InvalidRequest             422, with the path of each wrong field
+    │   │   └── InvalidSearch              400, the same for the body of a search
     │   ├── Unauthorized               401
     │   ├── Forbidden                  403
     │   ├── NotFound                   404
@@ -77,6 +78,12 @@ class InvalidRequest(RequestError):
 
     def detail(self) -> dict[str, Any]:
         return {"fields": self.problems}
+
+
+class InvalidSearch(InvalidRequest):
+    """A search's body is wrong: one status for this and for a syntax error in its query."""
+
+    status = 400
 
 
 class Unauthorized(RequestError):

@@ -22,3 +22,13 @@ REPORTED_ERRORS_MAX: Final = 10  # of the rejected records of one request
 
 # JSON bodies other than logs: searches, alert rules.
 API_BODY_BYTES_MAX: Final = 1 * MIB  # 413
+
+# One search query: past any of these 400, with the position.
+QUERY_CHARACTERS_MAX: Final = 16_384
+QUERY_NESTING_MAX: Final = 32  # parentheses
+QUERY_TERMS_MAX: Final = 256
+QUERY_SIGNS_MAX: Final = 2048  # operators, signs and parentheses
+QUERY_WILDCARDS_MAX: Final = 32  # `*` and `?`, in all its patterns
+QUERY_REGEXES_MAX: Final = 8
+REGEX_CHARACTERS_MAX: Final = 1000
+REGEX_REPEATS_MAX: Final = 1000  # of nested `{n,m}` multiplied: RE2's own bound

@@ -72,6 +72,17 @@ class WalSettings(Section):
     flush_interval_s: Annotated[float, Field(gt=0, le=60)] = 1.0
 
 
+class SearchSettings(Section):
+    """The query planner."""
+
+    concurrency_max: Annotated[int, Field(ge=1, le=256)] = 8  # searches at once
+    queue_max: Annotated[int, Field(ge=0)] = 64  # searches that wait; beyond: 429
+    queue_wait_s: Annotated[float, Field(gt=0)] = 5.0  # longer: 429
+    timeout_s: Annotated[float, Field(gt=0)] = 30.0  # of a search that names none
+    timeout_max_s: Annotated[float, Field(gt=0)] = 300.0  # what a search may ask for
+    count_budget_s: Annotated[float, Field(gt=0)] = 0.3  # of an exact total that needs a scan
+
+
 class Settings(Section):
     """The whole tree."""
 
@@ -82,6 +93,7 @@ class Settings(Section):
     tcp: TcpSettings = TcpSettings()
     clickhouse: ClickHouseSettings = ClickHouseSettings()
     wal: WalSettings = WalSettings()
+    search: SearchSettings = SearchSettings()
 
 
 def load_settings(environment: Mapping[str, str], file: Path | None = None) -> Settings:

@@ -1,0 +1,1 @@
+"""How a search is answered: pure rules, one a file, from a search and facts of the table to a frozen plan."""

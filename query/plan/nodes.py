@@ -1,0 +1,151 @@
+"""The plan: frozen nodes that say what is asked of which source; query.render alone writes them as SQL."""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from query.search import Order, Position, TimeRange
+
+Source = Literal["rollup", "table"]
+
+MINUTE_NS: Final = 60_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What a query is, as far as it decides who can answer it."""
+
+    everything: bool  # it matches every log
+    by_index: bool  # the text index alone decides it
+    by_rollup: bool  # it speaks of level and service only
+
+
+@dataclass(frozen=True, slots=True)
+class ValueKey:
+    """Group by the value of a field; logs without it are left out."""
+
+    field: str
+
+
+@dataclass(frozen=True, slots=True)
+class TimeKey:
+    """Group by time: bucket i lasts from edges[i] to edges[i + 1] (ns)."""
+
+    edges: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NumberKey:
+    """Group the numbers in a field by `width`; the key is the lower end of the bucket."""
+
+    field: str
+    width: float
+
+
+Key = ValueKey | TimeKey | NumberKey
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """What is computed of each group; `field` is None for the plain count."""
+
+    kind: Literal["count", "stats", "percentiles", "cardinality", "missing"] = "count"
+    field: str | None = None
+    percents: tuple[float, ...] = ()
+
+
+COUNT: Final = Measure()
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A range that one source answers."""
+
+    source: Source
+    range: TimeRange
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """Group what matches, piece by piece, and measure each group.
+
+    `top` keeps the largest groups (of the last key, for each value of the keys before it).
+    """
+
+    pieces: tuple[Piece, ...]
+    keys: tuple[Key, ...] = ()
+    measure: Measure = COUNT
+    top: int | None = None
+
+    @property
+    def source(self) -> Source:
+        """The source of most of the answer."""
+        return self.pieces[0].source
+
+
+@dataclass(frozen=True, slots=True)
+class DictionaryValues:
+    """The values of a field with their counts over the whole table, from the index's dictionary.
+
+    Values longer than the index keeps cannot be told apart there: then `otherwise` is asked instead. So it is
+    when a log outside the `guard` has come meanwhile: the dictionary knows no times.
+    """
+
+    field: str
+    measure: Literal["count", "cardinality"]
+    top: int
+    guard: TimeRange | None
+    otherwise: Groups
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """How many logs match; with a `budget_s`, only at least how many once that time is used up."""
+
+    groups: Groups
+    budget_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TotalOfPage:
+    """The page will hold every match, so that counting its logs is enough, unless it comes out full."""
+
+    otherwise: Total
+
+
+@dataclass(frozen=True, slots=True)
+class TotalKnown:
+    """All logs lie in the range, and the index has counted those that match before the plan was made."""
+
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The logs: time slices, asked one after the other until the page is full."""
+
+    slices: tuple[TimeRange, ...]
+    order: Order
+    limit: int
+    offset: int
+    after: Position | None
+
+
+@dataclass(frozen=True, slots=True)
+class Buckets:
+    """One aggregation: its groups, and what is computed inside each of them."""
+
+    name: str
+    groups: Groups | DictionaryValues
+    inner: tuple["Buckets", ...] = ()
+    # Only for time: show buckets from the first to the last that is not empty, not all of them.
+    trim: bool = False
+    time_zone: str = "UTC"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything that a search asks for."""
+
+    page: Page | None
+    total: Total | TotalOfPage | TotalKnown | None
+    aggregations: tuple[Buckets, ...] = ()

@@ -1,0 +1,134 @@
+"""The one renderer: nodes of a plan → SQL for the tables `logs` and `logs_per_minute`."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from query.ast import Node
+from query.catalog import TOKEN_VALUE_BYTES
+from query.plan.nodes import DictionaryValues, Groups, Page, Piece, ValueKey
+from query.render_groups import key_filter, key_value, measure_columns, shown_key, stored_forms
+from query.render_where import conditions, time_ns
+from query.search import Position, TimeRange
+from query.statement import Binds, Statement
+
+# What an answer is made of; nanoseconds as integers, since DateTime64 would come back in microseconds.
+LOG_COLUMNS: Final = (
+    "toUnixTimestamp64Nano(timestamp) AS timestamp_ns",
+    "seq",
+    "level",
+    "service",
+    "message",
+    "attributes",
+    "shape",
+    "toUnixTimestamp64Nano(ingested_at) AS ingested_at_ns",
+    "source_ip",
+    "method",
+)
+INDEX: Final = "tokens_index"
+GROUPS_MAX: Final = 100_000  # of one aggregation
+
+
+def facts_statement() -> Statement:
+    """First and last timestamp (ns) and rows of each part: known to every part without reading it."""
+    return Statement(
+        "SELECT toUnixTimestamp64Nano(min(timestamp)), toUnixTimestamp64Nano(max(timestamp)), count()"
+        " FROM logs GROUP BY _part"
+    )
+
+
+def page_statement(
+    query: Node, page: Page, slice_: TimeRange, limit: int, offset: int, columns: Sequence[str] = LOG_COLUMNS
+) -> Statement:
+    """One slice of a page."""
+    bind = Binds()
+    where = conditions(query, Piece("table", slice_), bind)
+    if page.after is not None:
+        where.append(_beyond(page.after, page.order, bind))
+    direction = page.order.upper()
+    sql = (
+        f"SELECT {', '.join(columns)} FROM logs{_where(where)}"
+        f" ORDER BY timestamp {direction}, seq {direction}"
+        f" LIMIT {bind(limit, 'UInt64')} OFFSET {bind(offset, 'UInt64')}"
+    )
+    return Statement(sql, bind.values)
+
+
+def groups_statement(
+    query: Node, groups: Groups, only: Sequence[str] | None = None, budget_s: float | None = None
+) -> Statement:
+    """Groups of all pieces: a column for each key, then those of the measure.
+
+    `only` leaves the groups whose first key is one of these values. With a budget, the answer has no row
+    when the time was not enough. More than GROUPS_MAX rows mean that there are too many groups.
+    """
+    bind = Binds()
+    columns = [f"k{index}" for index in range(len(groups.keys))]
+    pieces = [_piece(query, groups, piece, only, bind) for piece in groups.pieces]
+    if groups.measure.kind == "count":
+        # Values are grouped as they are stored and unquoted after that: fewer rows to unquote.
+        shown = [f"{shown_key(key, column)} AS {column}" for key, column in zip(groups.keys, columns, strict=True)]
+        inner = " UNION ALL ".join(pieces)
+        sql = f"SELECT {', '.join([*shown, 'sum(n) AS n'])} FROM ({inner}){_group_by(columns)}"
+    else:
+        assert len(pieces) == 1, "only counts add up"
+        sql = pieces[0]
+    if groups.top is not None:
+        *outer, last = columns
+        by = f" BY {', '.join(outer)}" if outer else ""
+        sql += f" ORDER BY {', '.join([*outer, 'n DESC', last])} LIMIT {bind(groups.top, 'UInt64')}{by}"
+    if columns and (groups.top is None or len(columns) > 1):
+        sql += f" LIMIT {bind(GROUPS_MAX + 1, 'UInt64')}"
+    return Statement(sql, bind.values, _budget(budget_s))
+
+
+def dictionary_statement(values: DictionaryValues, database: str) -> Statement:
+    """Values (as stored) and counts of a field, by count; of each whether the index may have cut it."""
+    bind = Binds()
+    prefix = values.field + "="
+    cut = len(prefix.encode()) + TOKEN_VALUE_BYTES
+    source = f"mergeTreeTextIndex({bind(database)}, 'logs', '{INDEX}') WHERE startsWith(token, {bind(prefix)})"
+    if values.measure == "cardinality":
+        sql = f"SELECT uniqExact(token) AS n, max(length(token)) >= {bind(cut, 'UInt64')} AS cut FROM {source}"
+    else:
+        value = f"substring(token, {bind(len(prefix.encode()) + 1, 'UInt64')})"
+        sql = (
+            f"SELECT {shown_key(ValueKey(values.field), 'v')} AS k0, sum(c) AS n, max(cut) AS cut FROM ("
+            f"SELECT {value} AS v, sum(cardinality) AS c, length(token) >= {bind(cut, 'UInt64')} AS cut"
+            f" FROM {source} GROUP BY token)"
+            f" GROUP BY k0 ORDER BY n DESC, k0 LIMIT {bind(values.top, 'UInt64')}"
+        )
+    return Statement(sql, bind.values)
+
+
+def _piece(query: Node, groups: Groups, piece: Piece, only: Sequence[str] | None, bind: Binds) -> str:
+    where = conditions(query, piece, bind)
+    columns = []
+    for index, key in enumerate(groups.keys):
+        value = key_value(key, piece.source, bind)
+        where += key_filter(key, value)
+        if index == 0 and only is not None:
+            where.append(f"{value} IN {bind(stored_forms(key, only), 'Array(String)')}")
+        if groups.measure.kind != "count":
+            value = shown_key(key, value)
+        columns.append(f"{value} AS k{index}")
+    columns += measure_columns(groups.measure, piece.source, bind)
+    names = [f"k{index}" for index in range(len(groups.keys))]
+    table = "logs_per_minute" if piece.source == "rollup" else "logs"
+    return f"SELECT {', '.join(columns)} FROM {table}{_where(where)}{_group_by(names)}"
+
+
+def _beyond(after: Position, order: str, bind: Binds) -> str:
+    sign = "<" if order == "desc" else ">"
+    return f"(timestamp, seq) {sign} ({time_ns(after.timestamp_ns, bind)}, {bind(after.seq, 'UInt64')})"
+
+
+def _where(where: Sequence[str]) -> str:
+    return f" WHERE {' AND '.join(where)}" if where else ""
+
+
+def _group_by(columns: Sequence[str]) -> str:
+    return f" GROUP BY {', '.join(columns)}" if columns else ""
+
+
+def _budget(budget_s: float | None) -> dict[str, Any]:
+    return {} if budget_s is None else {"max_execution_time": budget_s, "timeout_overflow_mode": "break"}
