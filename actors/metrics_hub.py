@@ -11,11 +11,12 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, SummaryMetricFamily
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
+from ray.actor import ActorHandle
 
+from actors.placement import METRICS_HUB, actor_options
 from core.metric_names import ALL
 from core.metrics import Labels, Latency, Metric, Snapshot, merge_bins, quantile
 
-NAME: Final = "metrics-hub"
 QUANTILES: Final = (0.5, 0.9, 0.99)
 SILENCE_S: Final = 60.0  # a process that is silent for longer is gone: its gauges no longer count
 PROCESSES_MAX: Final = 1000  # beyond, the oldest are folded into one
@@ -116,4 +117,28 @@ def add_snapshots(snapshots: list[Snapshot], *, counters_only: bool = False) -> 
     return Snapshot(values, latencies)
 
 
-MetricsHubActor = ray.remote(MetricsHub)
+CPUS: Final = 0.05
+CALLS_MAX: Final = 100
+
+
+def start_metrics_hub() -> ActorHandle:
+    """The hub's actor, started if there is none."""
+    options = actor_options(METRICS_HUB, CPUS, CALLS_MAX)
+    handle: ActorHandle = ray.remote(MetricsHubActor).options(**options).remote()
+    return handle
+
+
+class MetricsHubActor:
+    """The hub behind Ray: a class of its own, because Ray's workers cannot inherit from a Collector."""
+
+    def __init__(self) -> None:
+        self._hub = MetricsHub()
+
+    async def report(self, process: str, snapshot: Snapshot) -> None:
+        self._hub.report(process, snapshot)
+
+    async def render(self) -> bytes:
+        return self._hub.render()
+
+    async def observe(self) -> dict[str, Any]:
+        return self._hub.observe()

@@ -10,7 +10,7 @@ from typing import Any, Final
 import ray
 from ray.exceptions import RayError
 
-from actors.metrics_hub import NAME
+from actors.placement import METRICS_HUB, NAMESPACE
 from core.clock import Clock
 from core.metrics import Metrics, Snapshot
 
@@ -23,8 +23,8 @@ ANSWER_S: Final = 10.0
 class MetricsReporter:
     """Reports one process; a lost report does no harm, the next one carries the totals."""
 
-    def __init__(self, metrics: Metrics, namespace: str, clock: Clock) -> None:
-        self._metrics, self._namespace, self._clock = metrics, namespace, clock
+    def __init__(self, metrics: Metrics, clock: Clock) -> None:
+        self._metrics, self._clock = metrics, clock
         self._process = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._reported: Snapshot | None = None
         self._reported_at_s = -HEARTBEAT_S
@@ -46,6 +46,6 @@ class MetricsReporter:
         if snapshot == self._reported and now_s - self._reported_at_s < HEARTBEAT_S:
             return
         if self._hub is None:
-            self._hub = ray.get_actor(NAME, self._namespace)
+            self._hub = ray.get_actor(METRICS_HUB, NAMESPACE)
         await asyncio.wait_for(self._hub.report.remote(self._process, snapshot), ANSWER_S)
         self._reported, self._reported_at_s = snapshot, now_s

@@ -1,0 +1,37 @@
+"""How Logray's actors stand in Ray: one namespace, fixed names, restarted for ever, a fraction of a CPU each."""
+
+from typing import Any, Final
+
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+NAMESPACE: Final = "logray"
+
+METRICS_HUB: Final = "metrics-hub"
+EMBEDDED_CLICKHOUSE: Final = "embedded-clickhouse"
+SUPERVISOR: Final = "supervisor"
+QUERY_PLANNER: Final = "query-planner"
+
+
+def partition_writer_name(partition: int) -> str:
+    """The name of a partition's writer."""
+    return f"partition-writer-{partition:03d}"
+
+
+def actor_options(name: str, cpus: float, calls_max: int, node_id: str | None = None) -> dict[str, Any]:
+    """The Ray options of a long-lived actor; with a node id it lives on that node or not at all.
+
+    `calls_max` bounds the calls under way at once; it must leave room for `observe`.
+    """
+    options: dict[str, Any] = {
+        "name": name,
+        "namespace": NAMESPACE,
+        "lifetime": "detached",  # it outlives whoever started it
+        "get_if_exists": True,
+        "max_restarts": -1,
+        "max_task_retries": 0,  # a call may have had its effect: the caller decides
+        "num_cpus": cpus,
+        "max_concurrency": calls_max,
+    }
+    if node_id is not None:
+        options["scheduling_strategy"] = NodeAffinitySchedulingStrategy(node_id, soft=False)
+    return options
