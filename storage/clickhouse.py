@@ -136,7 +136,7 @@ class ClickHouse:
         """Run a statement whose answer does not matter (DDL, INSERT … SELECT, SYSTEM …)."""
         _check_parameters(sql, parameters)
         with storage_errors():
-            self._connected(use_database).command(
+            self._connected().command(
                 sql,
                 parameters=dict(parameters or {}),
                 settings=_with_query_id(settings, query_id),
@@ -161,7 +161,7 @@ class ClickHouse:
         """Whether the server answers a query now."""
         try:
             with storage_errors():
-                return bool(self._connected(use_database=False).ping(timeout=CONNECT_TIMEOUT_S))
+                return bool(self._connected().ping(timeout=CONNECT_TIMEOUT_S))
         except Exception:
             return False
 
@@ -172,8 +172,7 @@ class ClickHouse:
         if client is not None:
             client.close()
 
-    def _connected(self, use_database: bool = True) -> Client:
-        del use_database  # the driver's first queries name no table, so a missing database does not matter
+    def _connected(self) -> Client:
         with self._lock:
             if self._client is None:
                 self._client = self._connect()

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from clickhouse_connect.driver.exceptions import ClickHouseError, Error, StreamClosedError
+from clickhouse_connect.driver.exceptions import ClickHouseError, DataError, NotSupportedError, ProgrammingError
 from urllib3.exceptions import HTTPError
 
 from core.errors import LograyError, StorageError, StorageUnavailable
@@ -59,8 +59,8 @@ def _storage_error(error: ClickHouseError) -> StorageError:
         return StorageUnavailable(f"ClickHouse cannot take this now: {reason}", code)
     if code:
         return StorageError(f"ClickHouse refused: {reason}", code)
-    if isinstance(error, StreamClosedError) or not isinstance(error, Error):
-        return StorageUnavailable(f"cannot read from ClickHouse: {reason}")
+    if isinstance(error, (ProgrammingError, DataError, NotSupportedError)):
+        return StorageError(f"cannot ask ClickHouse: {reason}")
     # Without a code no ClickHouse spoke: a proxy's 502, a connection that broke, a timeout.
     return StorageUnavailable(f"cannot reach ClickHouse: {reason}")
 

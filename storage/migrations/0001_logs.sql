@@ -1,0 +1,54 @@
+-- The logs, one row each. The sort key lets a search by time, service and level read few granules; hours, not
+-- seconds, come first in it so that equal services lie together.
+CREATE TABLE IF NOT EXISTS {local:logs} {on_cluster}
+(
+    timestamp DateTime64(9, 'UTC') CODEC(Delta, ZSTD(1)),
+    seq UInt64 CODEC(Delta, ZSTD(1)),
+    level LowCardinality(String),
+    service LowCardinality(String),
+    message String CODEC(ZSTD(1)),
+    attributes Map(LowCardinality(String), String) CODEC(ZSTD(1)),
+    shape String CODEC(ZSTD(1)),
+    ingested_at DateTime64(9, 'UTC') CODEC(Delta, ZSTD(1)),
+    source_ip String CODEC(ZSTD(1)),
+    method LowCardinality(String),
+    -- Everything that a search looks up: words of the message in lower case, and field=value with the value as
+    -- JSON text. Values are cut so that one long value cannot fill the dictionary.
+    tokens Array(String) ALIAS arrayConcat(
+        splitByNonAlpha(lower(message)),
+        [concat('level=', level), concat('service=', service)],
+        arrayMap((key, value) -> concat(key, '=', substring(value, 1, 128)), mapKeys(attributes), mapValues(attributes))
+    ),
+    INDEX tokens_index tokens TYPE text(tokenizer = 'array')
+)
+ENGINE = {engine:MergeTree}
+PARTITION BY toDate(timestamp)
+ORDER BY (toStartOfHour(timestamp), service, level, timestamp, seq)
+SETTINGS {settings};
+
+{distributed:logs:intHash64(seq)};
+
+-- Counts by minute, service and level, fed by each insert into logs. Counting and histograms read this.
+CREATE TABLE IF NOT EXISTS {local:logs_per_minute} {on_cluster}
+(
+    minute DateTime64(0, 'UTC') CODEC(Delta, ZSTD(1)),
+    service LowCardinality(String),
+    level LowCardinality(String),
+    rows UInt64 CODEC(ZSTD(1))
+)
+ENGINE = {engine:SummingMergeTree}(rows)
+PARTITION BY toYYYYMM(minute)
+ORDER BY (minute, service, level)
+SETTINGS {settings};
+
+{distributed:logs_per_minute:rand()};
+
+-- toStartOfMinute ends in the year 2106; logs may be dated up to 2200.
+CREATE MATERIALIZED VIEW IF NOT EXISTS logs_per_minute_feed {on_cluster} TO {local:logs_per_minute} AS
+SELECT
+    toDateTime64(intDiv(toUnixTimestamp64Second(timestamp), 60) * 60, 0, 'UTC') AS minute,
+    service,
+    level,
+    count() AS rows
+FROM {local:logs}
+GROUP BY minute, service, level;
