@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import pyarrow as pa
+
 from core.clock import Clock
 from core.metric_names import BUFFERED_BYTES, BUFFERED_ROWS, WAL_BYTES, WAL_DAMAGED_BYTES
 from core.metrics import Metrics, Snapshot
@@ -21,9 +23,15 @@ from storage.wal.segment import SealedSegment
 from storage.wal.store import Store
 
 ACTOR_CPUS: Final = 0.1
+NAME: Final = "partition-writer"
 CALLS_MAX: Final = 512  # at once: two of each ingest replica and listener, and room for observe
 
 log = logging.getLogger(__name__)
+
+
+def writer_name(partition: int) -> str:
+    """The actor's name."""
+    return f"{NAME}-{partition:03d}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +79,12 @@ class PartitionWriter:
             log.info("found %d rows in %d WAL segments", self._inserts.rows, len(self._inserts))
         self._report()
 
-    async def append(self, call_id: bytes, payloads: list[bytes]) -> None:
+    async def append(self, call_id: bytes, payloads: list[bytes | pa.Buffer]) -> None:
         """Return once all payloads (storage.wal.payload) are on disk; a repeated call is answered as done.
 
         Raises Overloaded when a bound is reached, WalError when the disk fails.
         """
-        await self._commits.append(call_id, payloads)
+        await self._commits.append(call_id, [memoryview(payload) for payload in payloads])
         self._report()
 
     async def drain(self, timeout_s: float) -> bool:

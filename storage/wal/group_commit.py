@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
@@ -73,7 +73,7 @@ class GroupCommit:
         """Calls that wait for their fsync."""
         return len(self._pending)
 
-    async def append(self, call_id: bytes, payloads: list[bytes]) -> None:
+    async def append(self, call_id: bytes, payloads: Sequence[bytes | memoryview]) -> None:
         """Return once the payloads are on disk, at once if this call has been stored before.
 
         Raises Overloaded when a bound is reached, WalError when the payloads are malformed or the disk fails.
@@ -122,7 +122,7 @@ class GroupCommit:
                 call.done.exception()
         self._pending.clear()
 
-    def _missing(self, call_id: bytes, payloads: list[bytes]) -> list[NewRecord]:
+    def _missing(self, call_id: bytes, payloads: Sequence[bytes | memoryview]) -> list[NewRecord]:
         if len(call_id) != CALL_ID_BYTES or not 0 < len(payloads) <= PARTS_MAX:
             raise WalError(f"cannot append {len(payloads)} payloads with a call id of {len(call_id)} bytes")
         records = []

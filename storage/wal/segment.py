@@ -24,7 +24,7 @@ class NewRecord:
     parts: int
     logs: int
     dead_letters: int
-    payload: bytes
+    payload: bytes | memoryview
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class ActiveSegment:
         Raises OSError when there is no room: the segment is as it was. Raises SegmentBroken when
         what the disk holds is not known: the segment must be abandoned.
         """
-        buffers: list[bytes] = []
+        buffers: list[bytes | memoryview] = []
         offset, seq = self.size, base_seq
         for record in records:
             header = Header(
@@ -120,7 +120,7 @@ class ActiveSegment:
             raise SegmentBroken(error.errno, f"cannot truncate {self._path}: {error.strerror}") from error
 
 
-def _write_all(fd: int, buffers: list[bytes]) -> None:
+def _write_all(fd: int, buffers: list[bytes | memoryview]) -> None:
     expected = sum(map(len, buffers))
     written = os.writev(fd, buffers)
     if written == expected:

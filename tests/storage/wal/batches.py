@@ -1,10 +1,10 @@
 """Batches to write: each log's message says which one it is."""
 
+import pyarrow as pa
+
 from core.log_batch import DEAD_LETTER_SCHEMA, LOG_SCHEMA, LogBatch
 from storage.wal.payload import encode, read_head
 from storage.wal.segment import NewRecord
-
-import pyarrow as pa
 
 TIME_NS = 1_705_312_800_000_000_000
 

@@ -145,7 +145,11 @@ def test_foreign_files_are_left_alone(
 
 def test_files_are_private(wal: PartitionWal) -> None:
     wal.commit(records(call(1), batch("a")))
-    for path, mode in ((wal.directory.path, 0o700), (wal.directory.path.parent, 0o700), (files(wal)[0], 0o600)):
+    for path, mode in (
+        (wal.directory.path, 0o700),
+        (wal.directory.path.parent, 0o700),
+        (files(wal)[0], 0o600),
+    ):
         assert stat.S_IMODE(path.stat().st_mode) == mode
 
 

@@ -2,11 +2,11 @@
 
 import pyarrow as pa
 import pytest
-from tests.storage.wal.batches import batch
 
 from core.errors import WalError
 from core.log_batch import DEAD_LETTER_SCHEMA, LOG_SCHEMA, LogBatch
 from storage.wal.payload import HEAD, VERSION, decode, encode, merge, read_head, schema_version
+from tests.storage.wal.batches import batch
 
 
 @pytest.mark.parametrize(
@@ -15,7 +15,9 @@ from storage.wal.payload import HEAD, VERSION, decode, encode, merge, read_head,
         pytest.param(batch("a", "ü🦀\0"), id="logs"),
         pytest.param(batch(dead=("{", "")), id="dead letters"),
         pytest.param(batch("a", dead=("{",)), id="both"),
-        pytest.param(LogBatch(batch(*"abcdefgh").logs.slice(3, 2), batch(dead=("x",)).dead_letters), id="slice"),
+        pytest.param(
+            LogBatch(batch(*"abcdefgh").logs.slice(3, 2), batch(dead=("x",)).dead_letters), id="slice"
+        ),
     ],
 )
 def test_round_trip(original: LogBatch) -> None:

@@ -44,7 +44,9 @@ def test_after_any_truncation_every_whole_record_survives(contents: list[bytes],
 
 @settings(max_examples=400)
 @given(payloads, st.data())
-def test_after_any_flipped_bit_every_other_record_survives(contents: list[bytes], data: st.DataObject) -> None:
+def test_after_any_flipped_bit_every_other_record_survives(
+    contents: list[bytes], data: st.DataObject
+) -> None:
     file, places = write(contents)
     at = data.draw(st.integers(0, len(file) - 1))
     flipped = bytearray(file)
@@ -58,7 +60,9 @@ def test_after_any_flipped_bit_every_other_record_survives(contents: list[bytes]
 
 
 @given(payloads, payloads, st.binary(min_size=1, max_size=200))
-def test_rubbish_between_records_is_stepped_over(before: list[bytes], after: list[bytes], rubbish: bytes) -> None:
+def test_rubbish_between_records_is_stepped_over(
+    before: list[bytes], after: list[bytes], rubbish: bytes
+) -> None:
     first, _ = write(before)
     middle = first + rubbish
     rest = b""

@@ -1,4 +1,4 @@
-"""Any order of commits, seals, inserts, crashes and repeated calls: every acknowledged log is stored exactly once.
+"""Any order of commits, seals, inserts, crashes, repeated calls: what is acknowledged is stored exactly once.
 
 The store of the model does what ClickHouse does with deduplication tokens: the first block of a token counts.
 """
