@@ -11,27 +11,28 @@ from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
+import ray
+from pydantic import SecretStr
+from ray.actor import ActorHandle
 
-from core.clock import Clock
+from actors.metrics_reporter import MetricsReporter
+from actors.placement import actor_options, partition_writer_name
+from core.clock import Clock, SystemClock
 from core.metric_names import BUFFERED_BYTES, BUFFERED_ROWS, WAL_BYTES, WAL_DAMAGED_BYTES
 from core.metrics import Metrics, Snapshot
 from core.settings import WalSettings
+from storage.clickhouse import ClickHouse
+from storage.log_table import LogTables
 from storage.wal.group_commit import GroupCommit
 from storage.wal.insert_loop import InsertLoop
 from storage.wal.partition_wal import PartitionWal
 from storage.wal.segment import SealedSegment
 from storage.wal.store import Store
 
-ACTOR_CPUS: Final = 0.1
-NAME: Final = "partition-writer"
+CPUS: Final = 0.1
 CALLS_MAX: Final = 512  # at once: two of each ingest replica and listener, and room for observe
 
 log = logging.getLogger(__name__)
-
-
-def writer_name(partition: int) -> str:
-    """The actor's name."""
-    return f"{NAME}-{partition:03d}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,3 +146,24 @@ class PartitionWriter:
         if state.damaged_bytes > self._damaged_bytes:
             self._metrics.count(WAL_DAMAGED_BYTES, state.damaged_bytes - self._damaged_bytes, labels)
             self._damaged_bytes = state.damaged_bytes
+
+
+class PartitionWriterActor(PartitionWriter):
+    """The writer in a process of its own: its store, its metrics and their report."""
+
+    def __init__(self, partition: int, settings: WalSettings, data_dir: Path, store_url: SecretStr) -> None:
+        clock = SystemClock()
+        metrics = Metrics(clock)
+        store = LogTables(ClickHouse(store_url))
+        super().__init__(partition, settings, data_dir, store, metrics, clock)
+        self._reporting = asyncio.create_task(MetricsReporter(metrics, clock).run())
+
+
+def start_partition_writer(
+    partition: int, settings: WalSettings, data_dir: Path, store_url: SecretStr, node_id: str
+) -> ActorHandle:
+    """The partition's actor, started on its node if there is none: its WAL is on that node's disk."""
+    options = actor_options(partition_writer_name(partition), CPUS, CALLS_MAX, node_id)
+    actor = ray.remote(PartitionWriterActor).options(**options)
+    handle: ActorHandle = actor.remote(partition, settings, data_dir, store_url)
+    return handle

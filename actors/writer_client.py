@@ -15,7 +15,7 @@ import pyarrow as pa
 import ray
 from ray.exceptions import RayError, RayTaskError
 
-from actors.partition_writer import writer_name
+from actors.placement import NAMESPACE, partition_writer_name
 from core.clock import Clock
 from core.errors import LograyError, Overloaded, WalError
 from core.limits import MIB
@@ -207,15 +207,15 @@ def _put_together(batches: list[LogBatch]) -> list[LogBatch]:
 class RayWriter:
     """A partition's writer as a Ray actor, looked up by name, again whenever it was lost."""
 
-    def __init__(self, partition: int, namespace: str) -> None:
-        self._name, self._namespace = writer_name(partition), namespace
+    def __init__(self, partition: int) -> None:
+        self._name = partition_writer_name(partition)
         self._actor: Any = None
 
     async def append(self, call_id: bytes, payloads: list[bytes]) -> None:
         """As PartitionWriter.append; raises WriterGone besides."""
         try:
             if self._actor is None:
-                self._actor = await asyncio.to_thread(ray.get_actor, self._name, self._namespace)
+                self._actor = await asyncio.to_thread(ray.get_actor, self._name, NAMESPACE)
             # Ray passes Arrow buffers beside its pickle: half the CPU of bytes in a call of 2 MB.
             await self._actor.append.remote(call_id, [pa.py_buffer(payload) for payload in payloads])
         except RayTaskError as error:
@@ -227,6 +227,6 @@ class RayWriter:
             raise WriterGone(f"{self._name}: {type(error).__name__}") from error
 
 
-def connect_writers(partitions: Sequence[int], namespace: str, clock: Clock) -> WriterClient:
+def connect_writers(partitions: Sequence[int], clock: Clock) -> WriterClient:
     """The client of the writer actors of these partitions; they need not run yet."""
-    return WriterClient([RayWriter(partition, namespace) for partition in partitions], clock, os.urandom)
+    return WriterClient([RayWriter(partition) for partition in partitions], clock, os.urandom)

@@ -1,8 +1,10 @@
 """Writing logs and dead letters: durable when it returns, and stored once however often it is repeated."""
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any, Final
 
+import numpy as np
 import pyarrow as pa
 
 from core.log_batch import DEAD_LETTER_SCHEMA, LOG_SCHEMA
@@ -15,6 +17,7 @@ DEAD_LETTERS_SCHEMA: Final = pa.schema([*DEAD_LETTER_SCHEMA, pa.field("id", pa.u
 # The token names the whole insert. ClickHouse numbers the blocks of an insert beneath it, so the rows must be
 # cut into blocks in the same way each time: they are one block, whatever their number.
 ROWS_MAX: Final = 10_000_000
+DEAD_LETTER_PLACE: Final = (1 << 24) - 1  # the low bits of a dead letter's id: its place in the insert
 INSERT_SETTINGS: Final[Mapping[str, Any]] = {
     "async_insert": 0,  # the answer comes when the rows are on disk
     "wait_for_async_insert": 1,
@@ -55,3 +58,26 @@ def _insert(clickhouse: ClickHouse, name: str, table: pa.Table, schema: pa.Schem
     return clickhouse.insert_arrow(
         name, table.combine_chunks(), {**INSERT_SETTINGS, "insert_deduplication_token": token}
     )
+
+
+class LogTables:
+    """Both tables of one ClickHouse, as the partition writers see them (storage.wal.store.Store)."""
+
+    def __init__(self, clickhouse: ClickHouse) -> None:
+        self._clickhouse = clickhouse
+
+    def insert_logs(self, logs: pa.Table, token: str) -> None:
+        """As insert_logs of this module."""
+        insert_logs(self._clickhouse, logs, token)
+
+    def insert_dead_letters(self, dead_letters: pa.Table, token: str) -> None:
+        """As insert_dead_letters; takes DEAD_LETTER_SCHEMA and gives each row an id."""
+        ids = dead_letter_ids(token, dead_letters.num_rows)
+        insert_dead_letters(self._clickhouse, dead_letters.append_column("id", ids), token)
+
+
+def dead_letter_ids(token: str, rows: int) -> pa.Array:
+    """Ids made of the insert's token and the row's place, so that a repetition has the same ones."""
+    assert rows <= ROWS_MAX
+    base = int.from_bytes(hashlib.blake2b(token.encode(), digest_size=8).digest()) & ~DEAD_LETTER_PLACE
+    return pa.array(np.arange(base, base + rows, dtype=np.uint64))
