@@ -40,7 +40,9 @@ CREATE TABLE IF NOT EXISTS schema_migrations {on_cluster}
 ENGINE = {engine:ReplacingMergeTree} ORDER BY version
 """
 
-_PLACE: Final = re.compile(r"\{(?P<place>local|on_cluster|engine|settings|distributed)(?::(?P<text>[^}]*))?\}")
+_PLACE: Final = re.compile(
+    r"\{(?P<place>local|on_cluster|engine|settings|distributed)(?::(?P<text>[^}]*))?\}"
+)
 _FILE_NAME: Final = re.compile(r"^(\d{4})_(\w+)\.sql$")
 _COMMENT: Final = re.compile(r"^\s*--.*\n", re.MULTILINE)
 

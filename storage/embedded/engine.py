@@ -96,7 +96,9 @@ class Engine:
         The engine waits while a block is not asked for, so that memory stays bounded.
         """
         with self._connection(session) as connection:
-            with connection.send_query(statement.sql, default_format, params=dict(session.parameters)) as stream:
+            with connection.send_query(
+                statement.sql, default_format, params=dict(session.parameters)
+            ) as stream:
                 for block in stream:
                     yield Answer(
                         block.bytes(),
@@ -144,7 +146,9 @@ class Engine:
             settings = _statement_settings(self._limits) | dict(session.settings)
             # chDB gives each query an id of its own. The client's travels as the log comment, to be killed by.
             settings["log_comment"] = session.query_id
-            connection.query("SET " + ", ".join(f"{_name(k)} = {_quoted(v)}" for k, v in settings.items()), "TSV")
+            connection.query(
+                "SET " + ", ".join(f"{_name(k)} = {_quoted(v)}" for k, v in settings.items()), "TSV"
+            )
             if session.database != "default":
                 connection.query(f"USE {_identifier(session.database)}", "TSV")
             yield connection

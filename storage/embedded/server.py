@@ -92,7 +92,9 @@ class Server:
         url = dict(request.query)
         try:
             if not allowed(url, request.headers, self._password):
-                raise Refused(516, "AUTHENTICATION_FAILED", "Authentication failed: user or password is wrong")
+                raise Refused(
+                    516, "AUTHENTICATION_FAILED", "Authentication failed: user or password is wrong"
+                )
             if request.method not in ("GET", "POST"):
                 raise Refused(48, "NOT_IMPLEMENTED", f"method {request.method} is not supported", 501)
             question, statement = await self._read(request, url)
@@ -116,7 +118,9 @@ class Server:
                 body = await asyncio.to_thread(unpack, body, question.encoding, BODY_BYTES_MAX)
             return question, read_statement(question.query, body)
         except (web.HTTPRequestEntityTooLarge, BodyTooLarge) as error:
-            raise Refused(223, "QUERY_IS_TOO_LARGE", f"the body is over {BODY_BYTES_MAX} bytes", 413) from error
+            raise Refused(
+                223, "QUERY_IS_TOO_LARGE", f"the body is over {BODY_BYTES_MAX} bytes", 413
+            ) from error
         except UnknownEncoding as error:
             raise Refused(89, "UNKNOWN_COMPRESSION_METHOD", str(error), 400) from error
         except SeveralStatements as error:

@@ -35,6 +35,8 @@ class EmbeddedClickHouse:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="clickhouse-http", daemon=True)
         self._thread.start()
+        self._closing = threading.Lock()
+        self._closed = False
         asyncio.run_coroutine_threadsafe(self._server.start(listener), self._loop).result()
 
     def url(self) -> SecretStr:
@@ -59,8 +61,12 @@ class EmbeddedClickHouse:
         }
 
     def close(self) -> None:
-        """Stop answering and close the engine."""
-        asyncio.run_coroutine_threadsafe(self._server.stop(), self._loop).result()
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._engine.close()
+        """Stop answering and close the engine; once is enough, twice does no harm."""
+        with self._closing:
+            if self._closed:
+                return
+            asyncio.run_coroutine_threadsafe(self._server.stop(), self._loop).result()
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+            self._engine.close()
+            self._closed = True

@@ -20,7 +20,9 @@ _TOKEN: Final = re.compile(
 )
 _LEADING: Final = re.compile(rb"(?:\s+|--[^\n]*(?:\n|\Z)|/\*.*?\*/|\()*", re.DOTALL)
 _WORD: Final = re.compile(rb"[A-Za-z]+")
-_READING: Final = frozenset({b"SELECT", b"WITH", b"SHOW", b"DESC", b"DESCRIBE", b"EXPLAIN", b"EXISTS", b"FROM"})
+_READING: Final = frozenset(
+    {b"SELECT", b"WITH", b"SHOW", b"DESC", b"DESCRIBE", b"EXPLAIN", b"EXISTS", b"FROM"}
+)
 _KILL_ID: Final = re.compile(rb"\bquery_id\b", re.IGNORECASE)
 
 
