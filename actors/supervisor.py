@@ -1,4 +1,4 @@
-"""The supervisor: starts every other actor, downstream first, on the nodes where they belong, and watches them.
+"""The supervisor: starts every other actor, downstream first, on the node where it belongs, and watches it.
 
 Ray restarts an actor that crashes. What Ray gives up (a constructor that failed, a node that went away) is
 started anew here, as are the writers and listeners of a node that joins the cluster.
@@ -6,7 +6,7 @@ started anew here, as are the writers and listeners of a node that joins the clu
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
@@ -20,8 +20,6 @@ from actors.metrics_hub import start_metrics_hub
 from actors.nodes import ClusterNode, living_nodes, partitions_of
 from actors.partition_writer import start_partition_writer
 from actors.placement import SUPERVISOR, actor_options
-from actors.query_planner import start_query_planner
-from actors.tcp_listener import start_tcp_listener
 from core.clock import Clock, SystemClock
 from core.errors import LograyError, SettingsError
 from core.settings import Settings
@@ -89,7 +87,7 @@ class Supervisor:
         return self._store_url
 
     async def check(self) -> dict[str, str]:
-        """What keeps the service from taking or finding logs at this moment, by part; empty when all is well."""
+        """What keeps the service from taking or finding logs now, by part; empty when all is well."""
         found = dict(self._problems)
         if self._store is not None and not await asyncio.to_thread(self._store.ping):
             found["storage"] = "ClickHouse does not answer"
@@ -151,10 +149,6 @@ class Supervisor:
         await attempt("storage", lambda: self._start_storage(nodes))
         for node in nodes:
             await attempt(f"writers on {node.address}", lambda node=node: self._start_writers(node))
-        if self._store_url is not None:
-            await attempt("query-planner", self._start_planner)
-            for node in nodes:
-                await attempt(f"listener on {node.address}", lambda node=node: self._start_listeners(node))
         self._forget_nodes({node.id for node in nodes})
         for name, answer in (await _ask(self._cast.handles, "observe", ANSWER_WITHIN_S)).items():
             if isinstance(answer, Exception):
@@ -169,7 +163,9 @@ class Supervisor:
         clickhouse = self._settings.clickhouse
         if clickhouse.url is None:
             if len(nodes) > 1:
-                raise SettingsError("a cluster of several nodes needs clickhouse.url: the embedded one is local")
+                raise SettingsError(
+                    "a cluster of several nodes needs clickhouse.url: the embedded one is local"
+                )
             await self._start(
                 "embedded-clickhouse",
                 start_embedded_clickhouse,
@@ -209,12 +205,6 @@ class Supervisor:
                 self._store_url,
                 node.id,
             )
-
-    async def _start_planner(self) -> None:
-        await self._start("query-planner", start_query_planner, self._settings.search, self._store_url)
-
-    async def _start_listeners(self, node: ClusterNode) -> None:
-        raise NotImplementedError
 
     def _forget_nodes(self, living: set[str]) -> None:
         for gone in set(self._cast.partitions) - living:
@@ -265,7 +255,3 @@ def start_supervisor(settings: Settings) -> ActorHandle:
     options = actor_options(SUPERVISOR, CPUS, CALLS_MAX)
     handle: ActorHandle = ray.remote(SupervisorActor).options(**options).remote(settings)
     return handle
-
-
-def _names(handles: Iterable[str]) -> list[str]:
-    return sorted(handles)
