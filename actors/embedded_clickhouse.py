@@ -1,7 +1,7 @@
 """The embedded ClickHouse as an actor: the one process that has the store's directory open.
 
-Statements do not pass through Ray: clients speak HTTP to the URL, which stays the same over restarts. The actor
-is there to be started on the right node, started again when it dies, and seen in the dashboard.
+Statements do not pass through Ray: clients speak HTTP to the URL, which stays the same over restarts. The
+actor is there to be started on the right node, started again when it dies, and seen in the dashboard.
 """
 
 import asyncio
@@ -44,7 +44,7 @@ class EmbeddedClickHouseActor:
 def start_embedded_clickhouse(
     settings: ClickHouseSettings, data_dir: Path, node_id: str
 ) -> "ActorHandle[Any]":
-    """The embedded ClickHouse's actor, started if there is none on the node whose disk holds the store."""
+    """The actor, started if there is none, on the node whose disk holds the store."""
     options = actor_options(EMBEDDED_CLICKHOUSE, CPUS, CALLS_MAX, node_id)
     actor: Any = ray.remote(EmbeddedClickHouseActor)
     handle: ActorHandle[Any] = actor.options(**options).remote(settings, data_dir)

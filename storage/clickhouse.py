@@ -118,7 +118,7 @@ class ClickHouse:
         """
         _check_parameters(sql, parameters)
         with storage_errors():
-            source = self._connected().raw_stream(
+            source: Any = self._connected().raw_stream(
                 sql,
                 parameters=dict(parameters or {}),
                 settings={"output_format_arrow_string_as_string": 1, **_with_query_id(settings, query_id)},

@@ -1,4 +1,4 @@
-"""Reading a statement as ClickHouse's HTTP interface does: SQL, the data of an INSERT, and the format of the answer."""
+"""Reading a statement as ClickHouse's HTTP interface does: SQL, an INSERT's data, the answer's format."""
 
 import re
 from dataclasses import dataclass
