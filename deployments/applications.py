@@ -1,7 +1,6 @@
 """The service as a whole, on the Ray this process is connected to: start it, and drain it before a stop."""
 
 import logging
-from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 import ray
@@ -38,27 +37,19 @@ class NotReady(LograyError):
 
 def deploy(settings: Settings) -> None:
     """Start the actors, then the HTTP applications; returns when all run. Raises NotReady."""
-    with ThreadPoolExecutor(1) as serving:
-        # Serve's own processes need nothing of ours: both start side by side.
-        started = serving.submit(start_serve, settings)
-        supervisor = start_supervisor(settings)
-        problems = ray.get(supervisor.wait_until_ready.remote(READY_WITHIN_S))
-        started.result()
-    if problems:
-        raise NotReady("; ".join(f"{name}: {problem}" for name, problem in sorted(problems.items())))
-    partitions, store_url = ray.get([supervisor.partitions.remote(), supervisor.store_url.remote()])
     assert settings.api_key is not None, "the launcher has filled it in"
-    replica = ReplicaSettings(
-        key_hash=hash_key(settings.api_key.get_secret_value()),
-        bound_host=settings.http.host,
-        partitions=tuple(partitions),
-        store_url=store_url,
-    )
+    replica = ReplicaSettings(hash_key(settings.api_key.get_secret_value()), settings.http.host)
     targets = [
         serve.RunTarget(target=_ingest(settings, replica), name="ingest", route_prefix=INGEST_PREFIX),
         serve.RunTarget(target=_api(settings, replica), name="api", route_prefix="/"),
     ]
+    # Replicas find the actors by their names once they are there: all start side by side.
+    supervisor = start_supervisor(settings)
+    start_serve(settings)
     serve.run_many(targets)
+    problems = ray.get(supervisor.wait_until_ready.remote(READY_WITHIN_S))
+    if problems:
+        raise NotReady("; ".join(f"{name}: {problem}" for name, problem in sorted(problems.items())))
 
 
 def drain() -> None:

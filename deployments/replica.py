@@ -2,14 +2,15 @@
 
 from dataclasses import dataclass
 
-from pydantic import SecretStr
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
 from actors.metrics_reporter import MetricsReporter
 from actors.named import NamedActors
-from actors.writer_client import connect_writers
+from actors.placement import SUPERVISOR
+from actors.writer_directory import WriterDirectory
 from core.clock import SystemClock
+from core.errors import StorageUnavailable
 from core.metrics import Metrics
 from deployments.access import Access
 from deployments.application import build_application
@@ -17,17 +18,14 @@ from deployments.dead_letters_api import DeadLettersApi
 from deployments.health import HealthApi
 from deployments.ingest import Ingest
 from storage.clickhouse import ClickHouse
-from storage.dead_letters import DeadLetters
 
 
 @dataclass(frozen=True, slots=True)
 class ReplicaSettings:
-    """What a replica must know: the key's hash, the address it is reached at, the writers and the store."""
+    """What a replica must know; where the writers and the store are it learns from the supervisor."""
 
     key_hash: bytes
     bound_host: str
-    partitions: tuple[int, ...]
-    store_url: SecretStr
 
     @property
     def access(self) -> Access:
@@ -35,20 +33,39 @@ class ReplicaSettings:
         return Access((self.key_hash,), self.bound_host)
 
 
+class Replica:
+    """What every replica has: clock, metrics and their report, the way to the actors and to the writers."""
+
+    def __init__(self) -> None:
+        self.clock = SystemClock()
+        self.metrics = Metrics(self.clock)
+        self.actors = NamedActors()
+        self.writers = WriterDirectory(self.actors, self.clock)
+        self.background = [MetricsReporter(self.metrics, self.clock).run, self.writers.run]
+        self._store: ClickHouse | None = None
+
+    async def store(self) -> ClickHouse:
+        """The store's client. Raises StorageUnavailable while the service is starting."""
+        if self._store is None:
+            url = await self.actors.ask(SUPERVISOR, "store_url")
+            if url is None:
+                raise StorageUnavailable("the store is starting, try again")
+            self._store = ClickHouse(url)
+        return self._store
+
+
 def build_ingest(settings: ReplicaSettings) -> ASGIApp:
     """The application below `/api/v1/logs`."""
-    clock = SystemClock()
-    metrics = Metrics(clock)
-    ingest = Ingest(connect_writers(settings.partitions, clock), metrics, clock)
+    replica = Replica()
+    ingest = Ingest(replica.writers.client, replica.metrics, replica.clock)
     routes: list[BaseRoute] = [Route("/api/v1/logs", ingest.post_logs, methods=["POST"])]
-    return build_application(routes, settings.access, metrics, [MetricsReporter(metrics, clock).run])
+    return build_application(routes, settings.access, replica.metrics, replica.background)
 
 
 def build_api(settings: ReplicaSettings) -> ASGIApp:
     """Everything else."""
-    clock = SystemClock()
-    metrics = Metrics(clock)
-    writers = connect_writers(settings.partitions, clock)
-    dead_letters = DeadLettersApi(DeadLetters(ClickHouse(settings.store_url)), writers, metrics, clock)
-    routes: list[BaseRoute] = [*HealthApi(NamedActors(), clock).routes(), *dead_letters.routes()]
-    return build_application(routes, settings.access, metrics, [MetricsReporter(metrics, clock).run])
+    replica = Replica()
+    clock, metrics = replica.clock, replica.metrics
+    dead_letters = DeadLettersApi(replica.store, replica.writers.client, metrics, clock)
+    routes: list[BaseRoute] = [*HealthApi(replica.actors, clock).routes(), *dead_letters.routes()]
+    return build_application(routes, settings.access, metrics, replica.background)
