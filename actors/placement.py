@@ -1,4 +1,4 @@
-"""How Logray's actors stand in Ray: one namespace, fixed names, restarted for ever, a fraction of a CPU each."""
+"""How Logray's actors stand in Ray: one namespace, fixed names, restarted for ever, a fraction of a CPU."""
 
 from typing import Any, Final
 
@@ -15,6 +15,11 @@ QUERY_PLANNER: Final = "query-planner"
 def partition_writer_name(partition: int) -> str:
     """The name of a partition's writer."""
     return f"partition-writer-{partition:03d}"
+
+
+def tcp_listener_name(node_id: str, number: int) -> str:
+    """The name of a node's listener: the beginning of Ray's id of the node, and the worker's number."""
+    return f"tcp-listener-{node_id[:8]}-{number}"
 
 
 def actor_options(name: str, cpus: float, calls_max: int, node_id: str | None = None) -> dict[str, Any]:
