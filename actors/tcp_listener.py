@@ -10,7 +10,7 @@ import asyncio
 import gc
 import logging
 import socket
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from datetime import UTC
 from typing import Any, Final
@@ -20,8 +20,9 @@ import ray
 from ray.actor import ActorHandle
 
 from actors.metrics_reporter import MetricsReporter
+from actors.named import NamedActors
 from actors.placement import actor_options, tcp_listener_name
-from actors.writer_client import connect_writers
+from actors.writer_directory import WriterDirectory
 from core.clock import Clock, SystemClock
 from core.errors import SettingsError
 from core.metrics import Metrics, Snapshot
@@ -209,16 +210,19 @@ def _addresses(sockets: list[socket.socket]) -> tuple[Address, ...]:
 class TcpListenerActor:
     """The listener in a process of its own: its writers, its metrics and their report."""
 
-    def __init__(self, settings: Settings, partitions: Sequence[int]) -> None:
+    def __init__(self, settings: Settings) -> None:
         clock = SystemClock()
         self._metrics = Metrics(clock)
         self._clock, self._last_error = clock, ""
-        self._writers = connect_writers(partitions, clock)
+        directory = WriterDirectory(NamedActors(), clock)
         self._listener = TcpListener(
-            settings.tcp, settings.tls, settings.udp, self._writers, self._metrics, clock
+            settings.tcp, settings.tls, settings.udp, directory.client, self._metrics, clock
         )
         self._listening = asyncio.create_task(self._listen())
-        self._reporting = asyncio.create_task(MetricsReporter(self._metrics, clock).run())
+        self._tasks = [
+            asyncio.create_task(directory.run()),
+            asyncio.create_task(MetricsReporter(self._metrics, clock).run()),
+        ]
         # What lives now lives for ever: no collection has to look at it again.
         gc.freeze()
 
@@ -255,11 +259,9 @@ class TcpListenerActor:
             await self._clock.sleep(LISTEN_AGAIN_S)
 
 
-def start_tcp_listener(
-    number: int, settings: Settings, partitions: Sequence[int], node_id: str
-) -> ActorHandle[Any]:
-    """The actor of a node's worker `number`, started there if there is none, in front of these partitions."""
+def start_tcp_listener(number: int, settings: Settings, node_id: str) -> ActorHandle[Any]:
+    """The actor of a node's worker `number`, from 0, started there if there is none."""
     options = actor_options(tcp_listener_name(node_id, number), CPUS, CALLS_MAX, node_id)
     actor: Any = ray.remote(TcpListenerActor).options(**options)
-    handle: ActorHandle[Any] = actor.remote(settings, partitions)
+    handle: ActorHandle[Any] = actor.remote(settings)
     return handle

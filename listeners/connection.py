@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from core.metric_names import TCP_CLOSED, TCP_REFUSED
 from formats.framing import Splitter
@@ -40,8 +40,8 @@ class Connection(asyncio.Protocol):
             return 0
         return unread_bytes(self._transport.get_extra_info("socket").fileno())
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+    def connection_made(self, made: asyncio.BaseTransport) -> None:
+        transport = cast("asyncio.Transport", made)  # uvloop's are none by inheritance
         self.source_ip = clean_ip(transport.get_extra_info("peername"))
         refusal = self._owner.admit(self)
         if refusal:

@@ -19,6 +19,7 @@ from core.errors import RejectedRecord
 from core.log_batch import DEAD_LETTER_SCHEMA, LOG_SCHEMA, LogBatch, Received
 from formats.attributes import INVALID_JSON
 from formats.columns import LogColumns
+from formats.json_logs import parse_records
 from formats.json_record import INVALID_UTF8, NOT_AN_OBJECT, read_record
 from formats.levels import DEFAULT_LEVEL
 from formats.syslog_columns import SyslogColumns, read_syslog
@@ -89,20 +90,19 @@ class MessageReader:
         return rows.build(lines.source_ips if senders else None)
 
     def _read_json(self, messages: list[bytes], places: Sequence[int], rows: _Rows) -> None:
-        for at in places:
-            self._read_one_json(messages[at], messages[at], at, rows)
+        if not places:
+            return
+        parsed = parse_records([messages[at] for at in places], rows.received)
+        wrong = [place for place, _ in parsed.errors]
+        rows.add(parsed.batch.logs, [places[place] for place in _complement(wrong, len(places))])
+        for place, reason in parsed.errors:
+            self._reject_json(places[place], reason, messages[places[place]], rows)
 
-    def _read_one_json(self, record: bytes, message: bytes, at: int, rows: _Rows) -> None:
-        try:
-            log_row = read_record(record)
-        except RejectedRecord as error:
-            if self._plain_lines and error.reason in _NO_JSON:
-                rows.plain(at, message)
-            else:
-                rows.reject(at, error.reason, message)
+    def _reject_json(self, at: int, reason: str, message: bytes, rows: _Rows) -> None:
+        if self._plain_lines and reason in _NO_JSON:
+            rows.plain(at, message)
         else:
-            rows.odd.append(*log_row)
-            rows.odd_at.append(at)
+            rows.reject(at, reason, message)
 
     def _read_syslog(self, messages: list[bytes], places: Sequence[int], rows: _Rows) -> None:
         arrival = Arrival(rows.received.at_ns, self._zone)
@@ -110,9 +110,8 @@ class MessageReader:
         texts = [readable(messages[at]) for at in places]
         strangers = columns.add(texts)
         if len(strangers) < len(texts):
-            strange = set(strangers)
-            at_of_rows = [at for place, at in enumerate(places) if place not in strange]
-            rows.add(columns.build(rows.received), at_of_rows)
+            syslog_at = [places[place] for place in _complement(strangers, len(texts))]
+            rows.add(columns.build(rows.received), syslog_at)
         for stranger in strangers:
             self._read_stranger(messages[places[stranger]], places[stranger], arrival, rows)
 
@@ -120,21 +119,15 @@ class MessageReader:
         """A line that is no syslog as it stands: a BOM or blanks may be before its beginning."""
         stripped = message.removeprefix(_UTF8_BOM).lstrip(_BLANK)
         if stripped.startswith(b"{"):
-            self._read_one_json(stripped, message, at, rows)
+            try:
+                rows.append(at, *read_record(stripped))
+            except RejectedRecord as error:
+                self._reject_json(at, error.reason, message, rows)
             return
         found = read_syslog(readable(stripped), arrival) if len(stripped) < len(message) else None
         if found is not None:
-            header = found.header
-            rows.odd.append(
-                found.timestamp_ns,
-                header.level,
-                header.service,
-                found.text,
-                header.names,
-                header.values,
-                header.shape,
-            )
-            rows.odd_at.append(at)
+            level, service, *attributes = found.header
+            rows.append(at, found.timestamp_ns, level, service, found.text, *attributes)
         elif self._plain_lines:
             rows.plain(at, message)
         else:
@@ -146,8 +139,8 @@ class _Rows:
 
     def __init__(self, received: Received) -> None:
         self.received = received
-        self.odd = LogColumns()  # what is read one by one
-        self.odd_at: list[int] = []
+        self._odd = LogColumns()  # what is read one by one
+        self._odd_at: list[int] = []
         self._rejected_at: list[int] = []
         self._parts: list[pa.RecordBatch] = []
         self._parts_at: list[int] = []
@@ -157,29 +150,41 @@ class _Rows:
         self._parts.append(logs)
         self._parts_at += at
 
+    def append(self, at: int, *columns: Any) -> None:
+        """Add one log, its columns as LogColumns.append takes them."""
+        self._odd.append(*columns)
+        self._odd_at.append(at)
+
     def plain(self, at: int, message: bytes) -> None:
-        self.odd.append(self.received.at_ns, DEFAULT_LEVEL, "", readable(message), [], [])
-        self.odd_at.append(at)
+        self.append(at, self.received.at_ns, DEFAULT_LEVEL, "", readable(message), [], [])
 
     def reject(self, at: int, reason: str, message: bytes) -> None:
-        self.odd.reject(reason, message)
+        self._odd.reject(reason, message)
         self._rejected_at.append(at)
 
     def build(self, source_ips: list[str] | None) -> LogBatch:
         """The batch in the order of the input; `source_ips` for each message of the input, if they differ."""
-        if self.odd.logs or not self._parts:
-            self.add(self.odd.build_logs(self.received), self.odd_at)
+        if self._odd.logs or not self._parts:
+            self.add(self._odd.build_logs(self.received), self._odd_at)
         logs: Any = self._parts[0]
         places = np.array(self._parts_at, np.int64)
         if len(self._parts) > 1:
             order = np.argsort(places)
             logs = pa.Table.from_batches(self._parts).combine_chunks().to_batches()[0].take(order)
             places = places[order]
-        letters: Any = self.odd.build_dead_letters(self.received)
+        letters: Any = self._odd.build_dead_letters(self.received)
         if source_ips is not None:
             logs = _with_sources(logs, LOG_SCHEMA, [source_ips[at] for at in places.tolist()])
             letters = _with_sources(letters, DEAD_LETTER_SCHEMA, [source_ips[at] for at in self._rejected_at])
         return LogBatch(logs, letters)
+
+
+def _complement(places: Sequence[int], count: int) -> Sequence[int]:
+    """The places below `count` that are not these."""
+    if not places:
+        return range(count)
+    known = set(places)
+    return [at for at in range(count) if at not in known]
 
 
 def _with_sources(rows: Any, schema: pa.Schema, source_ips: list[str]) -> Any:
