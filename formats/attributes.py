@@ -2,7 +2,9 @@
 
 A value keeps its own text: numbers every digit, strings as orjson writes them. The shape of a log that has
 nested objects is its JSON with every leaf replaced by `0`: it repeats from log to log and compresses well.
-An empty object is a leaf, `{}`; an array is a leaf whatever it holds.
+An empty object is a leaf, `{}`; an array is a leaf whatever it holds. Names are unique within a log, so that
+the map may be read in any order: where two leaves would get one name (`{"a": {"b": 1}, "a.b": 2}`), the log's
+objects stay whole, as leaves.
 """
 
 from typing import Final, NamedTuple
@@ -66,11 +68,14 @@ def flatten(members: dict[str, msgspec.Raw]) -> Flattened:
             break
         names.append(_checked_name(stored_name(name)))
         values.append(canonical(raw, 1))
+    shape = ""
     if nested:
         names, values = [], []
         shape = _flatten_into(names, values, "", {stored_name(name): raw for name, raw in members.items()}, 1)
-    else:
-        shape = ""
+        if len(set(names)) < len(names):
+            names = [_checked_name(stored_name(name)) for name in members]
+            values = [canonical(bytes(value), 1) for value in members.values()]
+            shape = ""
     if len(names) > RECORD_FIELDS_MAX:
         raise RejectedRecord(TOO_MANY_FIELDS)
     return Flattened(names, values, shape)

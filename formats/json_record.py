@@ -14,6 +14,7 @@ from core.errors import RejectedRecord
 from core.limits import RECORD_BYTES_MAX
 from formats.attributes import INVALID_JSON, flatten, read_object
 from formats.levels import DEFAULT_LEVEL, normalise_level
+from formats.surrogates import mend_surrogates
 from formats.timestamps import NOT_A_TIME, parse_timestamp
 
 TOO_LARGE: Final = "record: too large"
@@ -44,8 +45,8 @@ def read_record(raw: bytes) -> Record:
         raise RejectedRecord(INVALID_UTF8) from None
     raw = raw.strip(b" \t\r\n")
     if not raw.startswith(b"{"):
-        raise RejectedRecord(NOT_AN_OBJECT if is_json(raw) else INVALID_JSON)
-    fields = read_object(raw)
+        raise RejectedRecord(NOT_AN_OBJECT if is_json(mend_surrogates(raw)) else INVALID_JSON)
+    fields = read_object(mend_surrogates(raw))
     timestamp_ns = _timestamp(_take(fields, "timestamp"))
     level = _level(_take(fields, "level"))
     service = _service(_take(fields, "service"))

@@ -9,7 +9,9 @@ from formats.syslog_header import Header, make_header
 from formats.syslog_time import Arrival, FoundTime, find_time
 
 # Cisco: `45: R1: 000046: *Mar  1 …`, a message count, the origin and a sequence number, each optional.
-_CISCO_ORIGIN: Final = re.compile(r"(?:(?P<count>[0-9]{1,10})?: )?(?:(?P<host>[A-Za-z][\w.-]*): )?(?:(?P<sequence>[0-9]{1,10}): )?")
+_CISCO_ORIGIN: Final = re.compile(
+    r"(?:(?P<count>[0-9]{1,10})?: )?(?:(?P<host>[A-Za-z][\w.-]*): )?(?:(?P<sequence>[0-9]{1,10}): )?"
+)
 # Cisco: `%ASA-6-302013: …`, `%LINK-3-UPDOWN: …`, `%SYS-SP-5-RESTART: …`, after a host or not.
 _CISCO_CODE: Final = re.compile(
     r"(?:(?P<host>[^\s:%\[\]]+) ?:? )?(?P<text>%(?P<msgid>(?P<facility>[A-Z0-9_]+)(?:-[A-Z0-9_]+)*-(?P<severity>[0-7])-[A-Z0-9_]+): ?.*)",

@@ -12,7 +12,19 @@ from formats.timestamps import NS_PER_S, check_range, parse_timestamp
 _MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 # Names that routers print; one that is not here counts as the zone of the settings.
 _ZONE_HOURS: Final[Mapping[str, int]] = MappingProxyType(
-    {"UTC": 0, "GMT": 0, "Z": 0, "WET": 0, "BST": 1, "CET": 1, "CEST": 2, "EET": 2, "EEST": 3, "MSK": 3, "JST": 9}
+    {
+        "UTC": 0,
+        "GMT": 0,
+        "Z": 0,
+        "WET": 0,
+        "BST": 1,
+        "CET": 1,
+        "CEST": 2,
+        "EET": 2,
+        "EEST": 3,
+        "MSK": 3,
+        "JST": 9,
+    }
     | {"KST": 9, "EST": -5, "EDT": -4, "CST": -6, "CDT": -5, "MST": -7, "MDT": -6, "PST": -8, "PDT": -7}
     | {"AEST": 10, "AEDT": 11, "WEST": 1, "HKT": 8, "SGT": 8, "NZST": 12, "NZDT": 13}
 )
