@@ -5,7 +5,19 @@ from collections.abc import Iterable, Sequence
 from typing import Final, assert_never
 
 from core.limits import TIMESTAMP_NS_MAX
-from query.ast import Cidr, Compare, FieldEquals, FieldExists, Leaf, MatchAll, Operator, Range, Regex, Wildcard, Words
+from query.ast import (
+    Cidr,
+    Compare,
+    FieldEquals,
+    FieldExists,
+    Leaf,
+    MatchAll,
+    Operator,
+    Range,
+    Regex,
+    Wildcard,
+    Words,
+)
 from query.catalog import TOKEN_VALUE_BYTES, TOKENS_COLUMN, Field, Kind, field_named
 from query.level_sets import levels_of
 from query.literals import network_bounds, read_big_integer, read_id, read_ip, read_number
@@ -17,6 +29,8 @@ from query.tokens import value_texts
 from query.words import SEPARATOR_CLASS, fold, words_of
 
 FOLDED_MESSAGE: Final = "lowerUTF8(message)"
+
+WHOLE_SPAN: Final[tuple[Operator, ...]] = (">=", "<=")
 
 Bound = tuple[Operator, str]  # an operator and the literal behind it
 
@@ -89,8 +103,7 @@ def _words(text: str, bind: Binds) -> str:
 
 def _equals(field: Field, value: str, node: FieldEquals, bind: Binds) -> str:
     if field.kind is Kind.TIME:
-        span = _span(value)
-        return f"({field.column} >= {time_ns(span.start_ns, bind)} AND {field.column} < {time_ns(span.end_ns, bind)})"
+        return _all(_time_bound(field.sql(bind), (operator, value), bind) for operator in WHOLE_SPAN)
     if field.kind is Kind.LEVEL:
         return _levels(field, node, bind)
     if field.kind is Kind.ID:
@@ -99,11 +112,15 @@ def _equals(field: Field, value: str, node: FieldEquals, bind: Binds) -> str:
         return f"{field.sql(bind)} = {bind(value)}"
     texts = value_texts(value)
     stored, many = field.sql(bind), bind(list(texts), "Array(String)")
-    exact = f"if(startsWith({stored}, '['), hasAny(JSONExtractArrayRaw({stored}), {many}), has({many}, {stored}))"
+    exact = (
+        f"if(startsWith({stored}, '['), hasAny(JSONExtractArrayRaw({stored}), {many}), has({many}, {stored}))"
+    )
     if not field.indexed:
         return exact
     cut = [f"substring({bind(text)}, 1, {TOKEN_VALUE_BYTES})" for text in texts]
-    tokens = ", ".join(f"concat({bind(token(''))}, {text})" for token in (field.token, field.element_token) for text in cut)
+    tokens = ", ".join(
+        f"concat({bind(token(''))}, {text})" for token in (field.token, field.element_token) for text in cut
+    )
     return f"(hasAnyTokens({TOKENS_COLUMN}, [{tokens}]) AND {exact})"
 
 
@@ -148,10 +165,14 @@ def _compare(field: Field, bounds: list[Bound], node: Compare | Range, bind: Bin
         return _all(_time_bound(field.sql(bind), bound, bind) for bound in bounds)
     if field.kind is Kind.JSON:
         if all(read_number(literal) is not None for literal in literals):
-            return any_value(field, bind, lambda value: _all(_number_bound(value, bound, bind) for bound in bounds))
+            return any_value(
+                field, bind, lambda value: _all(_number_bound(value, bound, bind) for bound in bounds)
+            )
         if all(read_time(literal, 0) is not None for literal in literals):
             return any_value(
-                field, bind, lambda value: _all(_time_bound(instant_in(value), bound, bind) for bound in bounds)
+                field,
+                bind,
+                lambda value: _all(_time_bound(instant_in(value), bound, bind) for bound in bounds),
             )
     if all(read_ip(literal) is not None for literal in literals):
         return any_text(field, bind, lambda value: _all(_ip_bound(value, bound, bind) for bound in bounds))
@@ -198,5 +219,7 @@ def _all(tests: Iterable[str]) -> str:
 
 def _span(literal: str) -> Span:
     span = read_time(literal, 0)
-    assert span is not None, "times that begin with now are resolved, and the parser lets nothing else through"
+    assert span is not None, (
+        "times that begin with now are resolved, and the parser lets nothing else through"
+    )
     return span

@@ -109,7 +109,9 @@ def range_of(request: RangeRequest, now_ns: int) -> TimeRange:
             continue
         span = _span(value, now_ns)
         if span is None:
-            problems[path] = "is not a time between 1970 and 2200: write 2024-01-15T10:00:00Z, an epoch or now-15m"
+            problems[path] = (
+                "is not a time between 1970 and 2200: write 2024-01-15T10:00:00Z, an epoch or now-15m"
+            )
         else:
             bounds[index] = min(span.end_ns, TIMESTAMP_NS_MAX) if index else span.start_ns
     if problems:
