@@ -8,7 +8,7 @@ import asyncio
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pyarrow as pa
 import ray
@@ -88,6 +88,10 @@ class PartitionWriter:
         await self._commits.append(call_id, [memoryview(payload) for payload in payloads])
         self._report()
 
+    def refusal(self) -> str:
+        """Why logs are refused at this moment (WAL full, disk low); empty when they are not."""
+        return self._commits.refusal()
+
     async def drain(self, timeout_s: float) -> bool:
         """Seal and insert everything that was acknowledged; False when time ran out (it stays on disk)."""
         try:
@@ -161,9 +165,9 @@ class PartitionWriterActor(PartitionWriter):
 
 def start_partition_writer(
     partition: int, settings: WalSettings, data_dir: Path, store_url: SecretStr, node_id: str
-) -> ActorHandle:
+) -> "ActorHandle[Any]":
     """The partition's actor, started on its node if there is none: its WAL is on that node's disk."""
     options = actor_options(partition_writer_name(partition), CPUS, CALLS_MAX, node_id)
-    actor = ray.remote(PartitionWriterActor).options(**options)
-    handle: ActorHandle = actor.remote(partition, settings, data_dir, store_url)
+    actor: Any = ray.remote(PartitionWriterActor)
+    handle: ActorHandle[Any] = actor.options(**options).remote(partition, settings, data_dir, store_url)
     return handle

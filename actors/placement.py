@@ -1,4 +1,4 @@
-"""How Logray's actors stand in Ray: one namespace, fixed names, restarted for ever, a fraction of a CPU each."""
+"""How the actors stand in Ray: one namespace, fixed names, restarted for ever, a fraction of a CPU each."""
 
 from typing import Any, Final
 

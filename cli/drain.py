@@ -7,8 +7,6 @@ import pickle
 import sys
 from dataclasses import dataclass
 
-from core.settings import Settings
-
 NAMESPACE = "logray"
 
 
@@ -16,7 +14,6 @@ NAMESPACE = "logray"
 class DrainOrder:
     """Which service; in a cluster that stays, its applications and actors are removed as well."""
 
-    settings: Settings
     ray_address: str
     existing_cluster: bool
 
@@ -29,7 +26,7 @@ def main() -> None:
     from deployments.applications import drain
 
     ray.init(address=order.ray_address, namespace=NAMESPACE, log_to_driver=False)
-    drain(order.settings)
+    drain()
     if order.existing_cluster:
         remove_from_cluster()
     ray.shutdown()

@@ -43,7 +43,9 @@ def source_root() -> Path:
 
 def bind_address(host: str, port: int) -> str:
     """An address as HAProxy's `bind` wants it."""
-    return f"[{host}]:{port} v4v6" if host == "::" else f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return (
+        f"[{host}]:{port} v4v6" if host == "::" else f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    )
 
 
 def instance_environment(

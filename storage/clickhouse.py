@@ -58,10 +58,14 @@ class ClickHouse:
     refuses, StorageUnavailable when it cannot be reached or is too busy.
     """
 
-    def __init__(self, url: SecretStr, read_timeout_s: int = 120, settings: StatementSettings | None = None) -> None:
+    def __init__(
+        self, url: SecretStr, read_timeout_s: int = 120, settings: StatementSettings | None = None
+    ) -> None:
         parts = urlsplit(url.get_secret_value())
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise SettingsError("cannot read the ClickHouse URL: it must be http(s)://user:password@host:port/database")
+            raise SettingsError(
+                "cannot read the ClickHouse URL: it must be http(s)://user:password@host:port/database"
+            )
         self._url = url
         self._settings = dict(settings or {})
         self._read_timeout_s = read_timeout_s
@@ -114,7 +118,7 @@ class ClickHouse:
         """
         _check_parameters(sql, parameters)
         with storage_errors():
-            source = self._connected().raw_stream(
+            source: Any = self._connected().raw_stream(
                 sql,
                 parameters=dict(parameters or {}),
                 settings={"output_format_arrow_string_as_string": 1, **_with_query_id(settings, query_id)},
@@ -225,9 +229,7 @@ def _cost(summary: Mapping[str, Any]) -> Cost:
     def number(name: str) -> int:
         return int(summary.get(name) or 0)
 
-    return Cost(
-        number("read_rows"), number("read_bytes"), number("written_rows"), number("elapsed_ns") / 1e9
-    )
+    return Cost(number("read_rows"), number("read_bytes"), number("written_rows"), number("elapsed_ns") / 1e9)
 
 
 def _default_port(scheme: str) -> int:

@@ -5,7 +5,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from clickhouse_connect.driver.exceptions import ClickHouseError, DataError, NotSupportedError, ProgrammingError
+from clickhouse_connect.driver.exceptions import (
+    ClickHouseError,
+    DataError,
+    NotSupportedError,
+    ProgrammingError,
+)
 from urllib3.exceptions import HTTPError
 
 from core.errors import LograyError, StorageError, StorageUnavailable

@@ -76,8 +76,8 @@ class LogTables:
         insert_dead_letters(self._clickhouse, dead_letters.append_column("id", ids), token)
 
 
-def dead_letter_ids(token: str, rows: int) -> pa.Array:
+def dead_letter_ids(token: str, rows: int) -> "pa.Array[pa.UInt64Scalar]":
     """Ids made of the insert's token and the row's place, so that a repetition has the same ones."""
     assert rows <= ROWS_MAX
     base = int.from_bytes(hashlib.blake2b(token.encode(), digest_size=8).digest()) & ~DEAD_LETTER_PLACE
-    return pa.array(np.arange(base, base + rows, dtype=np.uint64))
+    return pa.array(np.arange(base, base + rows, dtype=np.uint64), pa.uint64())

@@ -1,8 +1,9 @@
 """Schema changes: numbered SQL files, applied in order at every start.
 
-A file `NNNN_name.sql` holds statements that each end with `;` at the end of a line. **Every statement must be
-harmless when run again** (`IF NOT EXISTS`, `IF EXISTS`): a start may die between two of them, and two starters
-may run them at the same time. What was applied is kept with a checksum, so that a file changed later is noticed.
+A file `NNNN_name.sql` holds statements that each end with `;` at the end of a line. **Every statement must
+be harmless when run again** (`IF NOT EXISTS`, `IF EXISTS`): a start may die between two of them, and two
+starters may run them at the same time. What was applied is kept with a checksum, so that a file changed
+later is noticed.
 
 One text serves a single node and a cluster. The places are rendered as follows:
 
@@ -40,7 +41,9 @@ CREATE TABLE IF NOT EXISTS schema_migrations {on_cluster}
 ENGINE = {engine:ReplacingMergeTree} ORDER BY version
 """
 
-_PLACE: Final = re.compile(r"\{(?P<place>local|on_cluster|engine|settings|distributed)(?::(?P<text>[^}]*))?\}")
+_PLACE: Final = re.compile(
+    r"\{(?P<place>local|on_cluster|engine|settings|distributed)(?::(?P<text>[^}]*))?\}"
+)
 _FILE_NAME: Final = re.compile(r"^(\d{4})_(\w+)\.sql$")
 _COMMENT: Final = re.compile(r"^\s*--.*\n", re.MULTILINE)
 
@@ -118,7 +121,7 @@ def _single(place: str, text: str) -> str:
         "engine": text,
         "settings": f"non_replicated_deduplication_window = {DEDUPLICATION_WINDOW}, "
         "fsync_after_insert = 1, fsync_part_directory = 1, "
-        # The embedded ClickHouse has 4 merge slots: by default all but small merges would wait for 8 free ones.
+        # The embedded ClickHouse has 4 merge slots; by default large merges would wait for 8 free ones.
         "number_of_free_entries_in_pool_to_lower_max_size_of_merge = 2",
         "distributed": "",
     }[place]
@@ -145,6 +148,7 @@ def _apply(clickhouse: ClickHouse, migration: Migration, cluster: str | None) ->
     for statement in migration.statements(cluster, clickhouse.database):
         clickhouse.command(statement)
     clickhouse.command(
-        "INSERT INTO schema_migrations SELECT {version:UInt32}, {name:String}, {checksum:String}, now64(3, 'UTC')",
+        "INSERT INTO schema_migrations "
+        "SELECT {version:UInt32}, {name:String}, {checksum:String}, now64(3, 'UTC')",
         {"version": migration.version, "name": migration.name, "checksum": migration.checksum},
     )

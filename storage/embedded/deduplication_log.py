@@ -1,13 +1,13 @@
 """Mending the deduplication logs before chDB opens them, so that no acknowledged row is lost to a kill.
 
-MergeTree writes the block id of an insert into `deduplication_logs/deduplication_log_N.txt` *before* it renames
-the finished part into place (seen in the system calls of ClickHouse 26.9). A process killed between the two
-leaves an id without a part, and the insert's repetition is then dropped as a duplicate. Such ids are
+MergeTree writes the block id of an insert into `deduplication_logs/deduplication_log_N.txt` *before* it
+renames the finished part into place (seen in the system calls of ClickHouse 26.9). A process killed between
+the two leaves an id without a part, and the insert's repetition is then dropped as a duplicate. Such ids are
 revoked here, with the record that ClickHouse itself writes when a part is dropped. A torn last line, after
 which ClickHouse would stop reading the log, is cut off.
 
-The format is that of src/Storages/MergeTree/MergeTreeDeduplicationLog.cpp: `1 <tab> part <tab> block id` adds,
-`2 …` drops. A part's name is partition, first block, last block, level.
+The format is that of src/Storages/MergeTree/MergeTreeDeduplicationLog.cpp: `1 <tab> part <tab> block id`
+adds, `2 …` drops. A part's name is partition, first block, last block, level.
 """
 
 import logging
@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 _ADD: Final = "1"
 _DROP: Final = "2"
-_PART: Final = re.compile(r"^(?P<partition>.+)_(?P<first>\d+)_(?P<last>\d+)_\d+(?:_\d+)?$")
+_PART: Final = re.compile(r"^(?P<partition>[^_]+)_(?P<first>\d+)_(?P<last>\d+)_\d+(?:_\d+)?$")
 _NUMBER: Final = re.compile(r"_(\d+)\.txt$")
 
 Blocks = tuple[str, int, int]  # partition, first and last block number

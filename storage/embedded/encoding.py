@@ -1,11 +1,18 @@
 """Unpacking request bodies: Content-Encoding gzip, deflate, zstd, lz4 and br, up to a limit."""
 
 import zlib
-from typing import Final
+from collections.abc import Mapping
+from typing import Final, Literal
 
 import pyarrow as pa
 
-_CODECS: Final = {"gzip": "gzip", "x-gzip": "gzip", "zstd": "zstd", "lz4": "lz4", "br": "brotli"}
+_CODECS: Final[Mapping[str, Literal["gzip", "zstd", "lz4", "brotli"]]] = {
+    "gzip": "gzip",
+    "x-gzip": "gzip",
+    "zstd": "zstd",
+    "lz4": "lz4",
+    "br": "brotli",
+}
 
 
 class UnknownEncoding(ValueError):
@@ -17,7 +24,10 @@ class BodyTooLarge(ValueError):
 
 
 def unpack(body: bytes, encoding: str, bytes_max: int) -> bytes:
-    """The body without its Content-Encoding. Raises UnknownEncoding, BodyTooLarge, or ValueError when damaged."""
+    """The body without its Content-Encoding.
+
+    Raises UnknownEncoding, BodyTooLarge, or ValueError when it is damaged.
+    """
     encoding = encoding.strip().lower()
     if encoding in ("", "identity"):
         return body

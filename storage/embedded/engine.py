@@ -3,13 +3,14 @@
 import fcntl
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import chdb
+from chdb.state import connect
 
 from core.errors import StorageError
 from storage.embedded.deduplication_log import mend_deduplication_logs
@@ -67,7 +68,7 @@ class Engine:
         self._lock = _lock(directory / "lock")
         self.revoked_inserts = mend_deduplication_logs(Path(self._path))
         options = "&".join(f"{name}={value}" for name, value in _server_settings(limits).items())
-        self._base = chdb.connect(f"{self._path}?{options}")
+        self._base = connect(f"{self._path}?{options}")
 
     def close(self) -> None:
         """Close the engine and let another process open the directory."""
@@ -90,21 +91,26 @@ class Engine:
                 elapsed_s=result.elapsed(),
             )
 
-    def blocks(self, statement: Statement, session: Session, default_format: str) -> Iterator[Answer]:
+    def blocks(
+        self, statement: Statement, session: Session, default_format: str
+    ) -> Generator[Answer, None, None]:
         """Run a SELECT and hand its answer out block by block; closing the iterator stops the query.
 
         The engine waits while a block is not asked for, so that memory stays bounded.
         """
-        with self._connection(session) as connection:
-            with connection.send_query(statement.sql, default_format, params=dict(session.parameters)) as stream:
-                for block in stream:
-                    yield Answer(
-                        block.bytes(),
-                        result_rows=block.rows_read(),
-                        read_rows=block.storage_rows_read(),
-                        read_bytes=block.storage_bytes_read(),
-                        elapsed_s=block.elapsed(),
-                    )
+        parameters = dict(session.parameters)
+        with (
+            self._connection(session) as connection,
+            connection.send_query(statement.sql, default_format, params=parameters) as stream,
+        ):
+            for block in stream:
+                yield Answer(
+                    block.bytes(),
+                    result_rows=block.rows_read(),
+                    read_rows=block.storage_rows_read(),
+                    read_bytes=block.storage_bytes_read(),
+                    elapsed_s=block.elapsed(),
+                )
 
     def insert(self, statement: Statement, session: Session) -> Answer:
         """Run an INSERT with its data. Raises RuntimeError with ClickHouse's message."""
@@ -131,20 +137,22 @@ class Engine:
                 "KILL QUERY WHERE Settings['log_comment'] = {id:String} ASYNC", "TSV", params={"id": query_id}
             )
 
-    def scalars(self, sql: str) -> list[str]:
+    def scalars(self, sql: str, parameters: Mapping[str, str]) -> list[str]:
         """The values of the first row of a query, as text."""
         with self._connection(Session("default", {}, {}, "observe")) as connection:
-            text: bytes = connection.query(sql, "TSV").bytes()
+            text: bytes = connection.query(sql, "TSV", params=dict(parameters)).bytes()
             return text.decode().split("\n", 1)[0].split("\t")
 
     @contextmanager
     def _connection(self, session: Session) -> Iterator[Any]:
-        connection = chdb.connect(self._path)
+        connection = connect(self._path)
         try:
             settings = _statement_settings(self._limits) | dict(session.settings)
-            # chDB gives each query an id of its own. The client's travels as the log comment, to be killed by.
+            # chDB gives each query an id of its own: the client's, to be killed by, is the log comment.
             settings["log_comment"] = session.query_id
-            connection.query("SET " + ", ".join(f"{_name(k)} = {_quoted(v)}" for k, v in settings.items()), "TSV")
+            connection.query(
+                "SET " + ", ".join(f"{_name(k)} = {_quoted(v)}" for k, v in settings.items()), "TSV"
+            )
             if session.database != "default":
                 connection.query(f"USE {_identifier(session.database)}", "TSV")
             yield connection

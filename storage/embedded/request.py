@@ -15,10 +15,32 @@ PARAMETER_PREFIX: Final = "param_"
 # URL parameters that speak to the interface itself; all others are settings.
 # https://clickhouse.com/docs/interfaces/http
 RESERVED: Final = frozenset(
-    """query database default_format user password quota_key query_id stacktrace role compress decompress
-    session_id session_timeout session_check session_close wait_end_of_query buffer_size client_protocol_version
-    enable_http_compression http_zlib_compression_level send_progress_in_http_headers
-    http_headers_progress_interval_ms add_http_cors_header log_comment""".split()
+    {
+        "query",
+        "database",
+        "default_format",
+        "user",
+        "password",
+        "quota_key",
+        "query_id",
+        "stacktrace",
+        "role",
+        "compress",
+        "decompress",
+        "session_id",
+        "session_timeout",
+        "session_check",
+        "session_close",
+        "wait_end_of_query",
+        "buffer_size",
+        "client_protocol_version",
+        "enable_http_compression",
+        "http_zlib_compression_level",
+        "send_progress_in_http_headers",
+        "http_headers_progress_interval_ms",
+        "add_http_cors_header",
+        "log_comment",
+    }
 )
 
 
@@ -64,7 +86,7 @@ def read_question(method: str, url: Mapping[str, str], headers: Mapping[str, str
 
 
 def allowed(url: Mapping[str, str], headers: Mapping[str, str], password: str) -> bool:
-    """Whether the request names the user and the password: basic auth, X-ClickHouse headers or URL parameters."""
+    """Whether it names the user and the password: basic auth, X-ClickHouse headers or URL parameters."""
     user, given = _credentials(url, headers)
     # Both are compared whatever the first says, so that time tells nothing.
     right_user = hmac.compare_digest(user.encode(), USER.encode())

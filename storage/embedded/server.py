@@ -9,7 +9,7 @@ import logging
 import secrets
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 BODY_BYTES_MAX: Final = 512 << 20  # an insert, packed or unpacked: 413
 SLOW_CLIENT_S: Final = 120  # a client that takes nothing for so long has its query stopped
+STOP_WITHIN_S: Final = 2.0
 KILL_AGAIN_S: Final = 0.05  # a query that is being parsed cannot be killed yet
 
 
@@ -70,19 +71,19 @@ class Server:
             handler_cancellation=True,  # a query ends when its client goes away
             auto_decompress=False,
             access_log=None,
+            shutdown_timeout=STOP_WITHIN_S,
         )
         await self._runner.setup()
         await web.SockSite(self._runner, listener).start()
 
     async def stop(self) -> None:
-        """Answer no more, and stop what runs."""
-        for query_id in list(self._running):
-            with suppress(Busy):
-                await self._kills.submit(lambda query_id=query_id: self._engine.kill(query_id))
+        """Answer no more: queries have STOP_WITHIN_S to end and are then stopped, inserts always end."""
         if self._runner is not None:
             await self._runner.cleanup()
-        for workers in (self._reads, self._inserts, self._kills):
-            workers.close()
+        # Only now may somebody else open the store.
+        await asyncio.gather(
+            *(asyncio.to_thread(workers.close) for workers in (self._reads, self._inserts, self._kills))
+        )
 
     def load(self) -> dict[str, int]:
         """Statements that run or wait, by sort."""
@@ -92,7 +93,9 @@ class Server:
         url = dict(request.query)
         try:
             if not allowed(url, request.headers, self._password):
-                raise Refused(516, "AUTHENTICATION_FAILED", "Authentication failed: user or password is wrong")
+                raise Refused(
+                    516, "AUTHENTICATION_FAILED", "Authentication failed: user or password is wrong"
+                )
             if request.method not in ("GET", "POST"):
                 raise Refused(48, "NOT_IMPLEMENTED", f"method {request.method} is not supported", 501)
             question, statement = await self._read(request, url)
@@ -116,7 +119,9 @@ class Server:
                 body = await asyncio.to_thread(unpack, body, question.encoding, BODY_BYTES_MAX)
             return question, read_statement(question.query, body)
         except (web.HTTPRequestEntityTooLarge, BodyTooLarge) as error:
-            raise Refused(223, "QUERY_IS_TOO_LARGE", f"the body is over {BODY_BYTES_MAX} bytes", 413) from error
+            raise Refused(
+                223, "QUERY_IS_TOO_LARGE", f"the body is over {BODY_BYTES_MAX} bytes", 413
+            ) from error
         except UnknownEncoding as error:
             raise Refused(89, "UNKNOWN_COMPRESSION_METHOD", str(error), 400) from error
         except SeveralStatements as error:
@@ -212,7 +217,8 @@ class Server:
 
         def work() -> Answer:
             blocks = self._engine.blocks(statement, question.session, question.default_format)
-            return _send_blocks(blocks, answer.Joiner(format_name), send)
+            with closing(blocks):
+                return _send_blocks(blocks, answer.Joiner(format_name), send)
 
         try:
             total = await self._run(self._reads, question, statement, work)
@@ -261,7 +267,7 @@ async def _form(request: web.Request) -> dict[str, str]:
 
 
 async def _break_off(request: web.Request, response: web.StreamResponse, text: str, tag: str) -> None:
-    """Tell a client in the middle of its answer that the query failed: ClickHouse's marks, then the line breaks."""
+    """Tell a client in the middle of its answer that the query failed: ClickHouse's marks, then the end."""
     message = f"{text}\n"
     with suppress(OSError):
         await response.write(

@@ -24,17 +24,19 @@ class EmbeddedClickHouse:
         self,
         data_dir: Path,
         settings: ClickHouseSettings | None = None,
-        limits: ServerLimits = ServerLimits(),
+        limits: ServerLimits | None = None,
     ) -> None:
         settings = settings or ClickHouseSettings()
         directory = clickhouse_directory(data_dir)
         self._began_s = time.monotonic()
         self._engine = Engine(directory, EngineLimits(settings.memory_bytes_max, settings.threads_max))
         self._endpoint, listener = bind(directory)
-        self._server = Server(self._engine, self._endpoint.password, limits)
+        self._server = Server(self._engine, self._endpoint.password, limits or ServerLimits())
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="clickhouse-http", daemon=True)
         self._thread.start()
+        self._closing = threading.Lock()
+        self._closed = False
         asyncio.run_coroutine_threadsafe(self._server.start(listener), self._loop).result()
 
     def url(self) -> SecretStr:
@@ -45,7 +47,8 @@ class EmbeddedClickHouse:
         """Rows, parts and bytes stored, queries under way, seconds since the start, and where it answers."""
         rows, parts, size, queries = self._engine.scalars(
             "SELECT sum(rows), count(), sum(bytes_on_disk), (SELECT count() - 1 FROM system.processes) "
-            f"FROM system.parts WHERE active AND database = '{DATABASE}'"
+            "FROM system.parts WHERE active AND database = {database:String}",
+            {"database": DATABASE},
         )
         return {
             "url": self._endpoint.address,
@@ -59,8 +62,12 @@ class EmbeddedClickHouse:
         }
 
     def close(self) -> None:
-        """Stop answering and close the engine."""
-        asyncio.run_coroutine_threadsafe(self._server.stop(), self._loop).result()
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._engine.close()
+        """Stop answering and close the engine; once is enough, twice does no harm."""
+        with self._closing:
+            if self._closed:
+                return
+            asyncio.run_coroutine_threadsafe(self._server.stop(), self._loop).result()
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+            self._engine.close()
+            self._closed = True

@@ -1,4 +1,4 @@
-"""Reading a statement as ClickHouse's HTTP interface does: SQL, the data of an INSERT, and the format of the answer."""
+"""Reading a statement as ClickHouse's HTTP interface does: SQL, an INSERT's data, the answer's format."""
 
 import re
 from dataclasses import dataclass
@@ -20,7 +20,9 @@ _TOKEN: Final = re.compile(
 )
 _LEADING: Final = re.compile(rb"(?:\s+|--[^\n]*(?:\n|\Z)|/\*.*?\*/|\()*", re.DOTALL)
 _WORD: Final = re.compile(rb"[A-Za-z]+")
-_READING: Final = frozenset({b"SELECT", b"WITH", b"SHOW", b"DESC", b"DESCRIBE", b"EXPLAIN", b"EXISTS", b"FROM"})
+_READING: Final = frozenset(
+    {b"SELECT", b"WITH", b"SHOW", b"DESC", b"DESCRIBE", b"EXPLAIN", b"EXISTS", b"FROM"}
+)
 _KILL_ID: Final = re.compile(rb"\bquery_id\b", re.IGNORECASE)
 
 

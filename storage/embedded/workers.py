@@ -35,8 +35,8 @@ class Workers:
         return future
 
     def close(self) -> None:
-        """Take no more work; what runs goes on."""
-        self._executor.shutdown(wait=False, cancel_futures=True)
+        """Take no more work, and return when all that runs has ended."""
+        self._executor.shutdown(wait=True, cancel_futures=True)
 
     def _leave(self, _: "asyncio.Future[Answer]") -> None:
         self._taken -= 1

@@ -92,6 +92,14 @@ class GroupCommit:
             self._wake.set()
         await asyncio.shield(call.done)  # a caller that goes away must not cancel the others' answer
 
+    def refusal(self) -> str:
+        """Why nothing can be appended at this moment; empty when something can."""
+        try:
+            self._check_bounds(0)
+        except Overloaded as refusal:
+            return refusal.reason
+        return ""
+
     def wake(self) -> None:
         """Look again whether the active segment is to be sealed."""
         self._wake.set()
