@@ -63,7 +63,7 @@ def flatten(members: dict[str, msgspec.Raw]) -> Flattened:
     nested = False
     for name, value in members.items():
         raw = bytes(value)
-        if raw.startswith(b"{"):
+        if raw.startswith(b"{") and read_object(raw):
             nested = True
             break
         names.append(_checked_name(stored_name(name)))

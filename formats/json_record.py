@@ -48,7 +48,7 @@ def read_record(raw: bytes) -> Record:
         raise RejectedRecord(NOT_AN_OBJECT if is_json(mend_surrogates(raw)) else INVALID_JSON)
     fields = read_object(mend_surrogates(raw))
     timestamp_ns = _timestamp(_take(fields, "timestamp"))
-    level = _level(_take(fields, "level"))
+    level = read_level(_take(fields, "level"))
     service = _service(_take(fields, "service"))
     message = _message(_take(fields, "message"))
     return Record(timestamp_ns, level, service, message, *flatten(fields))
@@ -79,7 +79,8 @@ def _timestamp(raw: bytes) -> int:
     raise RejectedRecord(NOT_A_TIME)
 
 
-def _level(raw: bytes) -> str:
+def read_level(raw: bytes) -> str:
+    """The level that a field's JSON text means. Raises RejectedRecord."""
     if raw == NULL:
         return DEFAULT_LEVEL
     if raw.startswith(b'"'):
