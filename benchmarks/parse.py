@@ -1,6 +1,6 @@
 """µs a log of each way from bytes to a LogBatch, beside `orjson.loads` of the same body in the same minute.
 
-    python -m benchmarks.parse [--rounds 20]
+python -m benchmarks.parse [--rounds 20]
 """
 
 import argparse
@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 from benchmarks.corpus import LOGS_PER_REQUEST, build_requests, calibrate
 from core.log_batch import Received
+from formats.columns import LogColumns
 from formats.json_logs import parse_logs
 from formats.json_record import read_record
-from formats.columns import LogColumns
 
 RECEIVED = Received(1_700_000_000_000_000_000, "127.0.0.1", "http")
 BODIES = 4
@@ -55,7 +55,9 @@ def main() -> None:
     arrays = [request.fill(1, 1000 * n, 1_700_000_000.5) for n, request in enumerate(requests)]
     spaced = [body.replace(b'":', b'": ').replace(b',"', b', "') for body in arrays]
     line_bodies = [body[1:-1].replace(b"},{", b"}\n{") for body in arrays]
-    nested = [body.replace(b'"host":', b'"k8s":{"pod":"a-1","labels":{"app":"x"}},"host":') for body in arrays]
+    nested = [
+        body.replace(b'"host":', b'"k8s":{"pod":"a-1","labels":{"app":"x"}},"host":') for body in arrays
+    ]
     escaped = [body.replace(b"for user ", b'for \\"user\\" ') for body in arrays]
     gc.freeze()
     unit = calibrate(requests, rounds)
