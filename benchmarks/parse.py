@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 from benchmarks.corpus import LOGS_PER_REQUEST, build_requests, calibrate
 from core.log_batch import Received
+from formats.columns import LogColumns
 from formats.json_logs import parse_logs
 from formats.json_record import read_record
-from formats.columns import LogColumns
 
 RECEIVED = Received(1_700_000_000_000_000_000, "127.0.0.1", "http")
 BODIES = 4

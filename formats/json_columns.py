@@ -14,11 +14,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from core.errors import RejectedRecord
+from core.levels import DEFAULT_LEVEL
 from core.limits import FIELD_NAME_BYTES_MAX, RECORD_FIELDS_MAX, RECORD_NESTING_MAX
 from core.log_batch import NANOSECONDS, Received
 from formats.attributes import canonical, stored_name
 from formats.columns import log_rows, map_column
-from formats.json_record import DEFAULT_LEVEL, read_level
+from formats.json_record import read_level
 from formats.json_scan import Fields, Flags, Positions, find_fields, slices
 from formats.json_shapes import shape_column
 from formats.timestamp_column import NOT_A_TIME_NS, parse_timestamps
@@ -111,12 +112,16 @@ def _odd(fields: Fields, names: Names) -> Flags:
 def _with_a_name_twice(owners: Positions, names: Names) -> Positions:
     if len(names.names) > _BITS_MAX:
         pairs = np.sort(owners * len(names.names) + names.numbers)
-        return pairs[1:][pairs[1:] == pairs[:-1]] // len(names.names)
+        repeated: Positions = pairs[1:][pairs[1:] == pairs[:-1]] // len(names.names)
+        return repeated
     # The sum of different powers of two is what their bits make together; with one twice it is more.
     firsts = np.flatnonzero(np.diff(owners, prepend=-1))
+    if not len(firsts):
+        return firsts
     bits = np.left_shift(1, names.numbers)
-    twice = np.add.reduceat(bits, firsts) != np.bitwise_or.reduceat(bits, firsts) if len(firsts) else firsts
-    return owners[firsts[twice]]
+    twice = np.add.reduceat(bits, firsts) != np.bitwise_or.reduceat(bits, firsts)
+    found: Positions = owners[firsts[twice]]
+    return found
 
 
 def _without(odd: Flags, fields: Fields, names: Names) -> tuple[Fields, Names]:
@@ -205,7 +210,7 @@ def _levels(fields: Fields, places: Positions) -> tuple[Any, Positions]:
 
 def _level(raw: str) -> str | None:
     try:
-        return read_level(raw.encode())
+        return read_level(raw)
     except RejectedRecord:
         return None
 
@@ -229,7 +234,7 @@ def _values(fields: Fields, places: Positions) -> Any:
         doubtful.append(pc.and_(pc.starts_with(values, "["), pc.match_substring(values, "{")))
     for flags in doubtful:
         texts = values.filter(flags).to_pylist()
-        values = _replaced(values, flags, [canonical(text.encode(), 1) for text in texts])
+        values = _replaced(values, flags, [canonical(text, 1) for text in texts])
     return values
 
 

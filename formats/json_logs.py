@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 import numpy as np
@@ -14,7 +14,7 @@ from core.limits import RECORD_BYTES_MAX, REQUEST_LOGS_MAX
 from core.log_batch import LogBatch, Received
 from formats.columns import LogColumns
 from formats.json_columns import read_records
-from formats.json_record import is_json, read_record
+from formats.json_record import is_json, is_utf8, read_record
 from formats.json_scan import Positions
 from formats.surrogates import mend_surrogates
 
@@ -30,7 +30,6 @@ T = TypeVar("T")
 
 class _Object(msgspec.Struct, gc=False):
     """Any JSON object: checked, and none of it kept."""
-
 
 
 _BLANK: Final = b" \t\r\n"
@@ -93,7 +92,7 @@ def parse_records(raws: Sequence[bytes], received: Received) -> ParsedLogs:
         text, regular = b"", regular[:0]
     elif not _is_regular(text, len(raws)):
         regular = np.flatnonzero([_is_regular(raw, 1) for raw in raws])
-        text = b"\n".join(raws[place] for place in regular)
+        text = b"\n".join(raws[place] for place in regular.tolist())
     return _parse(Regular(text, b"\n", regular), lambda: raws, len(raws), received)
 
 
@@ -138,13 +137,14 @@ def _parse(
                 errors.append((place, rejected.reason))
     if accepted:
         order = np.argsort(np.concatenate([fast, np.array(accepted)]))
-        logs = pa.concat_batches([logs, columns.build_logs(received)]).take(pa.array(order))
+        arrow: Any = pa  # its stubs lack concat_batches
+        logs = arrow.concat_batches([logs, columns.build_logs(received)]).take(pa.array(order))
     return ParsedLogs(LogBatch(logs, columns.build_dead_letters(received)), logs.num_rows, errors)
 
 
 def _count_objects(content: bytes) -> int:
     """How many objects an array holds; 0 where the fast way does not apply."""
-    if len(content) > RECORD_BYTES_MAX or not _is_utf8(content):
+    if len(content) > RECORD_BYTES_MAX or not is_utf8(content):
         return 0
     try:
         return len(_OBJECTS.decode(content))
@@ -156,27 +156,20 @@ def _is_regular(text: bytes, count: int) -> bool:
     """Whether each of that many lines is one JSON object within the limit of its size."""
     signs = np.frombuffer(text, np.uint8)
     breaks = np.flatnonzero(signs == _LINE_BREAK)
-    if len(breaks) != count - 1 or text[:1] != b"{" or text[-1:] != b"}" or not _is_utf8(text):
+    if len(breaks) != count - 1 or text[:1] != b"{" or text[-1:] != b"}" or not is_utf8(text):
         return False
     # No JSON value goes on with `{` after a `}`: so each line break lies between two values.
     if np.any(signs[breaks - 1] != _CLOSE) or np.any(signs[breaks + 1] != _OPEN):
         return False
-    if len(text) > RECORD_BYTES_MAX and np.diff(breaks, prepend=-1, append=len(text)).max() > RECORD_BYTES_MAX + 1:
+    if (
+        len(text) > RECORD_BYTES_MAX
+        and np.diff(breaks, prepend=-1, append=len(text)).max() > RECORD_BYTES_MAX + 1
+    ):
         return False
     try:
         return len(_OBJECT.decode_lines(text)) == count
     except (msgspec.DecodeError, RecursionError):
         return False
-
-
-def _is_utf8(text: bytes) -> bool:
-    if text.isascii():
-        return True
-    try:
-        text.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def unparseable(body: bytes, reason: str, received: Received) -> LogBatch:

@@ -42,7 +42,7 @@ class Fields(NamedTuple):
 
 def slices(fields: Fields, start: Positions, end: Positions, wanted: Positions | None = None) -> Any:
     """Pieces of the text as an Arrow array of strings: all that lie between the bounds, or the wanted ones."""
-    bounds = np.zeros(2 * len(start) + 1, np.int32)
+    bounds: Any = np.zeros(2 * len(start) + 1, np.int32)
     bounds[1::2], bounds[2::2] = start, end
     pieces: Any = pa.StringArray.from_buffers(2 * len(start), pa.py_buffer(bounds), pa.py_buffer(fields.text))
     return pieces.take(pa.array(2 * (np.arange(len(start)) if wanted is None else wanted) + 1))
@@ -85,9 +85,7 @@ def _flat_fields(text: bytes, objects: int) -> Fields | None:
         return None
     if np.any(signs[end[starts[1:] - 1]] != _CLOSE):
         return None
-    return Fields(
-        text, signs, objects, np.cumsum(first) - 1, None, name_start, name_end, start, end, None
-    )
+    return Fields(text, signs, objects, np.cumsum(first) - 1, None, name_start, name_end, start, end, None)
 
 
 def _names(text: bytes, signs: NDArray[np.uint8]) -> tuple[Positions, Positions, Positions, bool]:

@@ -41,10 +41,11 @@ def shape_column(fields: Fields, numbers: Positions, attributes_from: int) -> An
 
 
 def _mixed(marks: Positions) -> NDArray[np.uint64]:
-    mixed = marks.astype(np.uint64) * _FACTORS[1]
+    mixed: NDArray[np.uint64] = marks.astype(np.uint64) * _FACTORS[1]
     mixed ^= mixed >> np.uint64(32)
     mixed *= _FACTORS[2]
-    return mixed ^ (mixed >> np.uint64(29))
+    mixed ^= mixed >> np.uint64(29)
+    return mixed
 
 
 def _shape(fields: Fields, row: np.int64) -> str:

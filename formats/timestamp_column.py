@@ -16,7 +16,7 @@ NOT_A_TIME_NS: Final = -1  # below TIMESTAMP_NS_MIN: no timestamp
 _TYPES: Final = (pa.timestamp("ns", "UTC"), pa.timestamp("ns"))
 
 
-def parse_timestamps(texts: "pa.Array[Any]") -> NDArray[np.int64]:
+def parse_timestamps(texts: Any) -> NDArray[np.int64]:
     """Nanoseconds since 1970 of each text, as parse_timestamp reads it; NOT_A_TIME_NS where it raises."""
     for kind in _TYPES:
         try:
@@ -25,11 +25,9 @@ def parse_timestamps(texts: "pa.Array[Any]") -> NDArray[np.int64]:
             continue
         in_range = (times >= TIMESTAMP_NS_MIN) & (times < TIMESTAMP_NS_MAX)
         return times if in_range.all() else np.where(in_range, times, NOT_A_TIME_NS)
-    known: dict[str, int] = {}
-    for text in texts.to_pylist():
-        if text not in known:
-            known[text] = _parse(text)
-    return np.fromiter((known[text] for text in texts.to_pylist()), np.int64, len(texts))
+    each: list[str] = texts.to_pylist()
+    known = {text: _parse(text) for text in set(each)}
+    return np.fromiter((known[text] for text in each), np.int64, len(each))
 
 
 def _parse(text: str) -> int:

@@ -1,14 +1,12 @@
 """The fast way from JSON to columns gives what reading record by record gives, whatever the records are."""
 
 import json
-from typing import Any
 
 import msgspec
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.errors import MalformedBody, RejectedRecord
+from core.errors import RejectedRecord
 from core.log_batch import Received
 from formats.columns import LogColumns
 from formats.json_logs import FAST_WAY_FROM, ParsedLogs, parse_logs, parse_records
@@ -16,7 +14,9 @@ from formats.json_record import read_record
 
 RECEIVED = Received(1_700_000_000_000_000_000, "192.0.2.1", "http")
 # So many plain logs around the ones of a test that the fast way is taken.
-CROWD = [b'{"timestamp":"2024-01-15T10:00:00Z","message":"m%d","n":%d}' % (n, n) for n in range(FAST_WAY_FROM)]
+CROWD = [
+    b'{"timestamp":"2024-01-15T10:00:00Z","message":"m%d","n":%d}' % (n, n) for n in range(FAST_WAY_FROM)
+]
 
 
 def one_by_one(raws: list[bytes]) -> ParsedLogs:
@@ -73,15 +73,58 @@ TIMES = [
 ]
 SCALARS = st.sampled_from(
     [
-        *("null", "true", "false", "0", "-0", "1.50", "1e999", "12345678901234567890123", '""', '"a"', "[]", "{}"),
-        *('"a\\"b"', '"\\\\"', '"\\\\\\""', '"\\n\\t\\b\\f\\r"', '"\\u00e9\\/"', '"\\ud83d\\ude00"', '"\\ud83d"'),
-        *('"é🎉"', '"{}[]:,\\"}{"', '"a\\":1,\\"b"', '" :"', '"x": ', "[1,[2,[]]]", '[{"a":1,"a":[{}]}]', '["\\u0041"]'),
+        *(
+            "null",
+            "true",
+            "false",
+            "0",
+            "-0",
+            "1.50",
+            "1e999",
+            "12345678901234567890123",
+            '""',
+            '"a"',
+            "[]",
+            "{}",
+        ),
+        *(
+            '"a\\"b"',
+            '"\\\\"',
+            '"\\\\\\""',
+            '"\\n\\t\\b\\f\\r"',
+            '"\\u00e9\\/"',
+            '"\\ud83d\\ude00"',
+            '"\\ud83d"',
+        ),
+        *(
+            '"é🎉"',
+            '"{}[]:,\\"}{"',
+            '"a\\":1,\\"b"',
+            '" :"',
+            '"x": ',
+            "[1,[2,[]]]",
+            '[{"a":1,"a":[{}]}]',
+            '["\\u0041"]',
+        ),
         *TIMES,
     ]
 )
 NAMES = st.sampled_from(
     [
-        *("timestamp", "level", "service", "message", "a", "b", "a.b", "a.b.c", "", "_id", "__id", "_source_ip"),
+        *(
+            "timestamp",
+            "level",
+            "service",
+            "message",
+            "a",
+            "b",
+            "a.b",
+            "a.b.c",
+            "",
+            "_id",
+            "__id",
+            "_source_ip",
+        ),
         *("é", "a\\u002eb", "\\u0061", 'q\\"', "\\\\", "message.x", "n", "x" * 600, "\\ud83d"),
     ]
 )
@@ -118,9 +161,19 @@ def records(draw: st.DrawFn) -> str:
 
 LEVEL, STRANGE_LEVEL = '"WARNING"', '"\\u0065rror"'
 LIKELY = st.builds(
-    lambda message, fields: json.dumps({"timestamp": 1700000000, "message": message, **fields}, separators=(",", ":")),
+    lambda message, fields: json.dumps(
+        {"timestamp": 1700000000, "message": message, **fields}, separators=(",", ":")
+    ),
     st.text(max_size=8),
-    st.dictionaries(st.text(max_size=5), st.recursive(st.none() | st.booleans() | st.floats() | st.text(max_size=5), lambda i: st.dictionaries(st.text(max_size=3), i, max_size=3) | st.lists(i, max_size=3), max_leaves=6), max_size=5),
+    st.dictionaries(
+        st.text(max_size=5),
+        st.recursive(
+            st.none() | st.booleans() | st.floats() | st.text(max_size=5),
+            lambda i: st.dictionaries(st.text(max_size=3), i, max_size=3) | st.lists(i, max_size=3),
+            max_leaves=6,
+        ),
+        max_size=5,
+    ),
 )
 
 
