@@ -172,17 +172,14 @@ def test_connections_are_kept_alive_as_the_settings_say(start_service: StartServ
     with service.connect() as connection:
         until(lambda: service.listener.observe().connections == 1, "the connection")
         port = connection.getsockname()[1]
-        (accepted,) = own_sockets_to(port)
         options = [socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT]
-        found = [accepted.getsockopt(socket.IPPROTO_TCP, option) for option in options]
-        assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
-        assert found == [77, 7, 3]
-        accepted.close()
+        with own_socket_to(port) as accepted:
+            assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+            assert [accepted.getsockopt(socket.IPPROTO_TCP, option) for option in options] == [77, 7, 3]
 
 
-def own_sockets_to(port: int) -> list[socket.socket]:
-    """Duplicates of this process's connections whose other end has this port."""
-    found = []
+def own_socket_to(port: int) -> socket.socket:
+    """A duplicate of this process's connection whose other end has this port."""
     for name in os.listdir("/proc/self/fd"):
         try:
             if not os.readlink(f"/proc/self/fd/{name}").startswith("socket:"):
@@ -191,10 +188,9 @@ def own_sockets_to(port: int) -> list[socket.socket]:
         except OSError:  # closed meanwhile
             continue
         if peer_port(one) == port:
-            found.append(one)
-        else:
-            one.close()
-    return found
+            return one
+        one.close()
+    raise AssertionError(f"no connection to port {port}")
 
 
 def peer_port(one: socket.socket) -> int:
