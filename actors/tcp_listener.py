@@ -27,14 +27,14 @@ from core.clock import Clock, SystemClock
 from core.errors import SettingsError
 from core.metrics import Metrics, Snapshot
 from core.settings import Settings, TcpSettings, TlsSettings, UdpSettings
-from listeners.connection import Connection
+from listeners.acceptor import Acceptor
 from listeners.connections import METHOD as TCP
 from listeners.connections import Connections
 from listeners.datagrams import METHOD as UDP
 from listeners.datagrams import Datagrams
 from listeners.intake import Intake, Writers
 from listeners.messages import MessageReader
-from listeners.sockets import BACKLOG, Address, Networks, bind
+from listeners.sockets import Address, Networks, bind
 from listeners.tls import TlsIdentity
 
 CPUS: Final = 0.1
@@ -88,7 +88,7 @@ class TcpListener:
         self._connections.intake = self._intake
         self._datagram_intake = self._make_intake(UDP, writers, self._pause_datagrams)
         self._datagrams: list[Datagrams] = []
-        self._servers: list[asyncio.Server] = []
+        self._acceptors: list[Acceptor] = []
         self._tasks: list[asyncio.Task[None]] = []
         self.addresses = Addresses()
 
@@ -96,9 +96,11 @@ class TcpListener:
         """Listen on everything that is on. Raises SettingsError, and then listens on nothing."""
         identity = TlsIdentity(self._tls) if self._tls.enabled else None
         plain, secured, datagrams = self._bind(identity is not None)
-        self._servers = [await self._serve(bound, None) for bound in plain]
+        self._acceptors = [Acceptor(bound, None, self._connections, self._metrics) for bound in plain]
         if identity is not None:
-            self._servers += [await self._serve(bound, identity) for bound in secured]
+            self._acceptors += [
+                Acceptor(bound, identity.context, self._connections, self._metrics) for bound in secured
+            ]
             self._begin(self._watch_certificate(identity))
         networks = Networks(self._tcp.allowed_networks)
         self._datagrams = [
@@ -114,9 +116,8 @@ class TcpListener:
 
     async def drain(self, timeout_s: float) -> bool:
         """Stop accepting, take in what was received, write it; False when time ran out before."""
-        await asyncio.sleep(0)  # one more turn of the loop accepts what waits to be
-        for server in self._servers:
-            server.close()
+        for acceptor in self._acceptors:
+            acceptor.close()
         try:
             async with asyncio.timeout(timeout_s):
                 await self._connections.take_in_received(min(TAKE_IN_S, timeout_s / 2))
@@ -131,8 +132,8 @@ class TcpListener:
 
     async def close(self) -> None:
         """Let go of everything; what is not on disk is lost, so drain first."""
-        for server in self._servers:
-            server.close()
+        for acceptor in self._acceptors:
+            acceptor.close()
         await self._connections.take_in_received(0)
         for datagrams in self._datagrams:
             datagrams.close()
@@ -178,13 +179,6 @@ class TcpListener:
                     one.close()
             raise
         return bound[0], bound[1], bound[2]
-
-    async def _serve(self, bound: socket.socket, identity: TlsIdentity | None) -> asyncio.Server:
-        context = None if identity is None else identity.context
-        loop = asyncio.get_running_loop()
-        return await loop.create_server(
-            lambda: Connection(self._connections, context), sock=bound, backlog=BACKLOG
-        )
 
     async def _watch_certificate(self, identity: TlsIdentity) -> None:
         while True:

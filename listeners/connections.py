@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from core.clock import Clock
-from core.metric_names import CUT_LINES, RECEIVED_BYTES, TCP_CONNECTIONS, TCP_REFUSED
+from core.metric_names import CUT_LINES, RECEIVED_BYTES, TCP_CONNECTIONS
 from core.metrics import Metrics
 from core.settings import TcpSettings
 from listeners.connection import Connection
@@ -15,6 +15,7 @@ from listeners.sockets import Networks, make_room
 METHOD: Final = "tcp"
 SWEEP_INTERVAL_S: Final = 1.0
 LOOK_AGAIN_S: Final = 0.01
+QUIET_S: Final = 0.05  # at the end, so that what is on its way to the kernel gets there
 
 log = logging.getLogger(__name__)
 
@@ -45,19 +46,15 @@ class Connections:
         """Memory of all half lines."""
         return self._unfinished_bytes
 
-    def admit(self, connection: Connection) -> str:
-        """Take in a new connection; else say why not, in a word."""
-        refusal = ""
-        if not self._networks.allow(connection.source_ip):
-            refusal = "network"
-        elif len(self._open) >= self._connections_max:
-            refusal = "limit"
-        if refusal:
-            log.debug("refused a connection from %s: %s", connection.source_ip, refusal)
-            return refusal
-        connection.read_at_s = self._clock.monotonic_s()
+    def admit(self, source_ip: str) -> Connection | str:
+        """A new connection; or, in a word, why it may not come in."""
+        if not self._networks.allow(source_ip):
+            return "network"
+        if len(self._open) >= self._connections_max:
+            return "limit"
+        connection = Connection(self, source_ip, self._clock.monotonic_s())
         self._open.add(connection)
-        return ""
+        return connection
 
     def begun(self, connection: Connection) -> None:
         """A connection can be read from now on."""
@@ -79,11 +76,6 @@ class Connections:
         """Keep bytes that cannot be told apart."""
         log.info("closing the connection from %s: %s", connection.source_ip, lie)
         self.intake.reject(reason, raw, connection.source_ip)
-
-    def no_handshake(self, connection: Connection, error: Exception) -> None:
-        """TLS could not be agreed upon."""
-        self.metrics.count(TCP_REFUSED, 1, ("tls",))
-        log.info("refused a connection from %s: %s", connection.source_ip, error)
 
     def lost(self, connection: Connection, messages: list[bytes]) -> None:
         """A connection has ended; its last messages may come with it. May be called again."""
@@ -117,7 +109,8 @@ class Connections:
         """Read what the kernel holds, then close: each connection when it is done, all when time is over."""
         deadline_s = self._clock.monotonic_s() + timeout_s
         while self._open and self._clock.monotonic_s() < deadline_s:
-            self._close([one for one in self._open if not one.unread_bytes])
+            quiet_since_s = self._clock.monotonic_s() - QUIET_S
+            self._close([one for one in self._open if one.all_read and one.read_at_s < quiet_since_s])
             await self._clock.sleep(LOOK_AGAIN_S)
         while self._open:
             for connection in list(self._open):

@@ -17,6 +17,7 @@ from core.log_batch import LogBatch
 from core.metric_names import BACKPRESSURE, DEAD_LETTERS, LOGS_INGESTED, PAUSED, REJECTED, UNSENT_BYTES
 from core.metrics import Metrics
 from listeners.messages import Lines, MessageReader
+from storage.wal.payload import merge
 
 BATCH_BYTES: Final = 2 * MIB  # a call to a writer costs the same up to this
 BATCH_MESSAGES: Final = 10_000  # the loop is busy for a tenth of a second with so many at most
@@ -91,8 +92,8 @@ class Intake:
             while not self._reads:
                 self._wake.clear()
                 await self._wake.wait()
-            size, batches = self._next_batches()
-            send = asyncio.create_task(self._send(batches, size))
+            size, batch = self._next_batch()
+            send = asyncio.create_task(self._send(batch, size))
             self._sends.add(send)
             send.add_done_callback(self._sends.discard)
 
@@ -122,10 +123,10 @@ class Intake:
             self.full = True
             self._paused(True)
 
-    def _next_batches(self) -> tuple[int, list[LogBatch]]:
-        """The reads that fit one batch, read into batches, and their size."""
+    def _next_batch(self) -> tuple[int, LogBatch]:
+        """What was received first, as much as is worth a call, and its size."""
         lines = Lines([], [])
-        batches = []
+        batches: list[LogBatch] = []
         size = 0
         while self._reads and size < BATCH_BYTES and len(lines.messages) < BATCH_MESSAGES:
             read = self._reads.popleft()
@@ -142,13 +143,12 @@ class Intake:
             size += read.size
         if lines.messages:
             batches.append(self._reader.read(lines, self._clock.now_ns()))
-        return size, batches
+        return size, merge(batches)
 
-    async def _send(self, batches: list[LogBatch], size: int) -> None:
+    async def _send(self, batch: LogBatch, size: int) -> None:
         try:
-            for batch in batches:
-                for piece in _pieces(batch):
-                    await self._send_until_stored(piece)
+            for piece in _pieces(batch):
+                await self._send_until_stored(piece)
         finally:
             self.unsent_bytes -= size
             self._slots.release()

@@ -6,8 +6,8 @@ has it is syslog. What is neither is a dead letter, or by the settings a plain l
 
 from __future__ import annotations  # Arrow's classes are generic to the type checker alone
 
-import codecs
 import logging
+import re
 from collections.abc import Sequence
 from datetime import UTC, tzinfo
 from typing import Any, Final, NamedTuple
@@ -33,7 +33,7 @@ _NO_JSON: Final = frozenset({INVALID_JSON, INVALID_UTF8, NOT_AN_OBJECT})
 _BRACE: Final = ord("{")
 _UTF8_BOM: Final = b"\xef\xbb\xbf"
 _BLANK: Final = b" \t\r\n"
-_READABLE: Final = "logray-readable"
+_STRAY_BYTES: Final = re.compile("[\udc80-\udcff]+")  # as surrogateescape marks them
 
 log = logging.getLogger(__name__)
 
@@ -194,13 +194,11 @@ def _with_sources(rows: Any, schema: pa.Schema, source_ips: list[str]) -> Any:
 
 def readable(message: bytes) -> str:
     """UTF-8 where it is that; other bytes as Windows-1252 has them (é, ü, …), or else escaped."""
-    return message.decode(errors=_READABLE)
+    try:
+        return message.decode()
+    except UnicodeDecodeError:
+        return _STRAY_BYTES.sub(_as_windows_1252, message.decode(errors="surrogateescape"))
 
 
-def _as_windows_1252(error: UnicodeError) -> tuple[str, int]:
-    assert isinstance(error, UnicodeDecodeError)
-    wrong = error.object[error.start : error.end]
-    return wrong.decode("cp1252", errors="backslashreplace"), error.end
-
-
-codecs.register_error(_READABLE, _as_windows_1252)
+def _as_windows_1252(stray: re.Match[str]) -> str:
+    return stray[0].encode(errors="surrogateescape").decode("cp1252", errors="backslashreplace")

@@ -13,7 +13,6 @@ from core.errors import SettingsError
 from core.limits import MIB
 from core.settings import TcpSettings
 
-BACKLOG: Final = 1024
 # A burst of datagrams waits here while a batch is read; the kernel grants what its own bound allows.
 DATAGRAM_BUFFER_BYTES: Final = 8 * MIB
 # Descriptors that a process needs beside its connections: Ray's, Arrow's, the WAL's.

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from storage.clickhouse import ClickHouse
+from tests.listeners.authority import Authority, Identity
 from tests.listeners.service import ListenerService
 
 StartService = Callable[..., ListenerService]
@@ -30,3 +31,15 @@ def start_service(clickhouse: ClickHouse, tmp_path: Path) -> Iterator[StartServi
 def service(start_service: StartService) -> ListenerService:
     """A listener with the default settings."""
     return start_service()
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """The site's certificate authority."""
+    return Authority(tmp_path_factory.mktemp("authority"), "site-ca")
+
+
+@pytest.fixture(scope="session")
+def server_identity(authority: Authority) -> Identity:
+    """The listener's certificate."""
+    return authority.issue("localhost")
