@@ -90,10 +90,13 @@ class Supervisor:
     async def check(self) -> dict[str, str]:
         """What keeps the service from taking or finding logs now, by part; empty when all is well."""
         found = dict(self._problems)
-        if self._store is not None and not await asyncio.to_thread(self._store.ping):
-            found["storage"] = "ClickHouse does not answer"
         writers = {name: handle for name, handle in self._cast.handles.items() if _is_writer(name)}
-        for name, answer in (await _ask(writers, "refusal", CHECK_WITHIN_S)).items():
+        answering, refusals = await asyncio.gather(
+            self._store_answers(), _ask(writers, "refusal", CHECK_WITHIN_S)
+        )
+        if not answering:
+            found["storage"] = "ClickHouse does not answer"
+        for name, answer in refusals.items():
             if isinstance(answer, Exception):
                 found[name] = _reason(answer)
             elif answer:
@@ -120,6 +123,14 @@ class Supervisor:
                 elif answer is False:
                     unfinished[name] = "not everything is in the store yet"
         return unfinished
+
+    async def _store_answers(self) -> bool:
+        if self._store is None:
+            return True  # it is among the problems while it starts
+        try:
+            return await asyncio.wait_for(asyncio.to_thread(self._store.ping), CHECK_WITHIN_S)
+        except TimeoutError:
+            return False
 
     async def _tend_for_ever(self) -> None:
         while True:
