@@ -45,6 +45,12 @@ REFUSED_ROWS = Metric(
     "Logs that ClickHouse does not take: now dead letters.",
     ("partition",),
 )
+SEARCHES = Metric("searches_total", "counter", "Searches that ended.", ("outcome",))
+SEARCH_LATENCY = Metric(
+    "search_latency_seconds", "summary", "From a search's arrival at the planner to its end."
+)
+SEARCHES_RUNNING = Metric("searches_running", "gauge", "Searches under way.")
+SEARCHES_WAITING = Metric("searches_waiting", "gauge", "Searches that wait for their turn.")
 
 TCP_CONNECTIONS = Metric("tcp_connections", "gauge", "Connections to the TCP and TLS listeners.")
 TCP_REFUSED = Metric(

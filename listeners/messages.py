@@ -16,12 +16,12 @@ import numpy as np
 import pyarrow as pa
 
 from core.errors import RejectedRecord
+from core.levels import DEFAULT_LEVEL
 from core.log_batch import DEAD_LETTER_SCHEMA, LOG_SCHEMA, LogBatch, Received
 from formats.attributes import INVALID_JSON
 from formats.columns import LogColumns
 from formats.json_logs import parse_records
 from formats.json_record import INVALID_UTF8, NOT_AN_OBJECT, read_record
-from formats.levels import DEFAULT_LEVEL
 from formats.syslog_columns import SyslogColumns, read_syslog
 from formats.syslog_time import Arrival
 from storage.wal.payload import merge

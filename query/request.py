@@ -1,4 +1,4 @@
-"""The body of a search, as a client sends it; unknown keys and wrong types are errors that name their path."""
+"""The body of a search, as a client sends it; unknown keys and wrong types are errors with their path."""
 
 import re
 from collections.abc import Mapping
@@ -96,7 +96,9 @@ def problems(error: ValidationError) -> dict[str, str]:
     found: dict[str, str] = {}
     for each in error.errors(include_url=False, include_input=False):
         path = _path(each["loc"]) or "body"
-        found.setdefault(path, "must be a time" if path in ("from", "to") else _reason(each["type"], each["msg"]))
+        found.setdefault(
+            path, "must be a time" if path in ("from", "to") else _reason(each["type"], each["msg"])
+        )
     return found
 
 

@@ -33,7 +33,7 @@ NUMBERS_NEEDED = "field must hold numbers"
 def aggregation(
     name: str, request: AggregationRequest, range_: TimeRange, traits: Traits, facts: TableFacts
 ) -> Buckets:
-    """The plan of one aggregation. Raises ValueError with the reason when its field cannot be so aggregated."""
+    """The plan of one aggregation. Raises ValueError with the reason when its field does not fit."""
     groups: Groups | DictionaryValues
     if isinstance(request, TermsRequest):
         groups = top_values(request, range_, traits, facts)
@@ -55,7 +55,8 @@ def _inside(
     key: Key, name: str, request: AggregationRequest, range_: TimeRange, traits: Traits, facts: TableFacts
 ) -> Buckets:
     """The same for each value of an outer key."""
-    measure, top, keys = COUNT, None, (key,)
+    measure, top = COUNT, None
+    keys: tuple[Key, ...] = (key,)
     if isinstance(request, TermsRequest):
         keys, top = (key, ValueKey(request.field)), request.size
     elif isinstance(request, HistogramRequest):

@@ -1,6 +1,6 @@
-"""The rule for pages: time slices from the newest (or oldest) on, so that a page reads what it shows and no more.
+"""The rule for pages: time slices from the newest (or oldest) on, so that a page reads little but what it shows.
 
-The table is sorted by hour, service and level: its newest logs come out fast only where a time bound leaves few.
+The table is sorted by hour, service and level: its newest logs come out fast only within a short time.
 """
 
 from bisect import bisect_left

@@ -1,0 +1,44 @@
+"""Stored rows → the logs of an answer."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+import orjson
+
+from query.search import Position
+
+Row = Mapping[str, Any]
+Restore = Callable[[Row], dict[str, Any]]  # a stored row → the log as it was sent, fit for orjson
+
+LOG_NAMES: Final = (
+    "timestamp_ns",
+    "seq",
+    "level",
+    "service",
+    "message",
+    "attributes",
+    "shape",
+    "ingested_at_ns",
+    "source_ip",
+    "method",
+)
+
+
+def stored_rows(rows: Sequence[Sequence[Any]]) -> list[dict[str, Any]]:
+    """The rows of a page by column name."""
+    return [dict(zip(LOG_NAMES, row, strict=True)) for row in rows]
+
+
+def position(row: Row) -> Position:
+    """The place of a stored row in the order of all logs."""
+    return Position(row["timestamp_ns"], row["seq"])
+
+
+def projected(row: Row, log: dict[str, Any], fields: Sequence[str]) -> dict[str, Any]:
+    """The log with its id and these fields only; a nested one, `user.id`, stands under its whole name."""
+    chosen = {name: log[name] for name in ("_id", *fields) if name in log}
+    attributes = row["attributes"]
+    for name in fields:
+        if name not in chosen and name in attributes:
+            chosen[name] = orjson.Fragment(attributes[name])
+    return chosen
