@@ -23,7 +23,6 @@ from core.errors import LograyError
 from core.metric_names import SEARCH_LATENCY, SEARCHES, SEARCHES_RUNNING, SEARCHES_WAITING
 from core.metrics import Metrics, Snapshot
 from core.settings import SearchSettings
-from formats.restore import restore_log
 from query.admission import Admission
 from query.execution import Execution
 from query.request import SearchRequest, parse_request
@@ -73,7 +72,7 @@ class QueryPlanner:
             )
             async with self._admission.slot():
                 session = self._session(search.timeout_s)
-                return await Execution(session, search, restore_log, self._settings.count_budget_s).run()
+                return await Execution(session, search, self._settings.count_budget_s).run()
 
     def observe(self) -> PlannerState:
         """The numbers of this moment."""

@@ -1,6 +1,6 @@
 """Stored rows → the logs of an answer."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import orjson
@@ -8,7 +8,6 @@ import orjson
 from query.search import Position
 
 Row = Mapping[str, Any]
-Restore = Callable[[Row], dict[str, Any]]  # a stored row → the log as it was sent, fit for orjson
 
 LOG_NAMES: Final = (
     "timestamp_ns",

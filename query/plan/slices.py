@@ -1,4 +1,4 @@
-"""The rule for pages: time slices from the newest (or oldest) on, so that a page reads little but what it shows.
+"""The rule for pages: time slices from the newest (or oldest) on, so that a page reads what it shows.
 
 The table is sorted by hour, service and level: its newest logs come out fast only within a short time.
 """
