@@ -47,16 +47,18 @@ def log(
     return {"timestamp": at(second), "level": level, "service": service, "message": message, **fields}
 
 
-def stored_logs(clickhouse: ClickHouse, logs: Sequence[dict[str, Any]], inserts: int = 3) -> list[StoredLog]:
+def stored_logs(
+    clickhouse: ClickHouse, logs: Sequence[dict[str, Any]], inserts: int = 3, first_seq: int = 0
+) -> list[StoredLog]:
     """Store them in some inserts that came from different places, and give them as rows of the table."""
     size = -(-len(logs) // inserts)
     stored = []
     for number in range(inserts):
         received = Received(RECEIVED.at_ns + number * 3_600_000_000_000, SOURCES[number % 3], "http")
         part = logs[number * size : (number + 1) * size]
-        store(clickhouse, part, number * size, received)
+        store(clickhouse, part, first_seq + number * size, received)
         rows = parse_records([orjson.dumps(log) for log in part], received).batch.logs.to_pylist()
-        for seq, row in enumerate(rows, number * size):
+        for seq, row in enumerate(rows, first_seq + number * size):
             ns = {name: row[name].value for name in ("timestamp", "ingested_at")}
             stored.append(
                 StoredLog(
