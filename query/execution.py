@@ -8,9 +8,8 @@ from typing import Any
 import orjson
 
 from core.errors import InvalidSearch, SearchTimeout
-from formats.restore import restore_log
 from query.aggregation_answer import Rows, aggregation_answer
-from query.answers import Row, position, projected, stored_rows
+from query.answers import Row, answer_log, position, stored_rows
 from query.highlights import highlights
 from query.plan.facts import Part, TableFacts
 from query.plan.nodes import (
@@ -60,6 +59,11 @@ class Execution:
         self._began_s = session.clock.monotonic_s()
         self._found = Found()
         self._facts = TableFacts()
+
+    async def rows(self) -> list[Row]:
+        """The stored rows of the page alone. Raises SearchTimeout."""
+        await self._page(await self._plan())
+        return self._found.logs
 
     async def run(self) -> bytes:
         """The body of the answer, in JSON.
@@ -179,7 +183,7 @@ class Execution:
 
     def _body(self) -> bytes:
         found, search = self._found, self._search
-        logs = [self._log(row) for row in found.logs]
+        logs = [answer_log(row, search.fields) for row in found.logs]
         if search.highlight:
             for log, marked in zip(logs, highlights(search.query, found.logs), strict=True):
                 log["_highlights"] = marked
@@ -194,9 +198,16 @@ class Execution:
         if search.aggregations:
             answer["aggregations"] = found.aggregations
         if search.explain:
-            answer["explain"] = [ran.explained() for ran in self._session.ran]
+            answer["explain"] = self._explained()
         return orjson.dumps(answer)
 
-    def _log(self, row: Row) -> dict[str, Any]:
-        log = restore_log(row)
-        return log if self._search.fields is None else projected(row, log, self._search.fields)
+    def _explained(self) -> dict[str, Any]:
+        """The query as it was understood, which source answered what, and what that cost."""
+        ran = self._session.ran
+        return {
+            "query": str(self._search.query),
+            "range": str(self._search.range),
+            "rows_read": sum(each.cost.read_rows for each in ran),
+            "bytes_read": sum(each.cost.read_bytes for each in ran),
+            "statements": [each.explained() for each in ran],
+        }

@@ -37,6 +37,13 @@ def page_slices(search: Search, facts: TableFacts) -> tuple[TimeRange, ...]:
     return _cut(whole, facts, rows, search.order)
 
 
+def newest_range(range_: TimeRange, facts: TableFacts, rows: int) -> TimeRange:
+    """The newest part of a range that holds about so many rows."""
+    density = _Density(facts, range_)
+    edge = _aligned(density.time_at(density.rows - rows), range_.until_ns, down=True)
+    return TimeRange(max(edge, range_.from_ns), range_.until_ns)
+
+
 def page_range(search: Search) -> TimeRange:
     """The search's range, less what lies on the other side of the cursor."""
     if search.after is None:
