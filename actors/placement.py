@@ -17,6 +17,11 @@ def partition_writer_name(partition: int) -> str:
     return f"partition-writer-{partition:03d}"
 
 
+def tcp_listener_name(node_id: str, number: int) -> str:
+    """The name of a node's listener: the beginning of Ray's id of the node, and the worker's number."""
+    return f"tcp-listener-{node_id[:8]}-{number}"
+
+
 def actor_options(name: str, cpus: float, calls_max: int, node_id: str | None = None) -> dict[str, Any]:
     """The Ray options of a long-lived actor; with a node id it lives on that node or not at all.
 

@@ -19,7 +19,8 @@ from actors.embedded_clickhouse import start_embedded_clickhouse
 from actors.metrics_hub import start_metrics_hub
 from actors.nodes import ClusterNode, living_nodes, partitions_of
 from actors.partition_writer import start_partition_writer
-from actors.placement import SUPERVISOR, actor_options
+from actors.placement import SUPERVISOR, actor_options, tcp_listener_name
+from actors.tcp_listener import start_tcp_listener
 from core.clock import Clock, SystemClock
 from core.errors import LograyError, SettingsError
 from core.settings import Settings
@@ -149,6 +150,8 @@ class Supervisor:
         await attempt("storage", lambda: self._start_storage(nodes))
         for node in nodes:
             await attempt(f"writers on {node.address}", lambda node=node: self._start_writers(node))
+        for node in nodes:
+            await attempt(f"listeners on {node.address}", lambda node=node: self._start_listeners(node))
         self._forget_nodes({node.id for node in nodes})
         for name, answer in (await _ask(self._cast.handles, "observe", ANSWER_WITHIN_S)).items():
             if isinstance(answer, Exception):
@@ -205,6 +208,15 @@ class Supervisor:
                 self._store_url,
                 node.id,
             )
+
+    async def _start_listeners(self, node: ClusterNode) -> None:
+        settings = self._settings
+        if not (settings.tcp.port or settings.tls.enabled or settings.udp.port):
+            return
+        for number in range(settings.tcp.workers):
+            name = tcp_listener_name(node.id, number)
+            await self._start(name, start_tcp_listener, number, settings, node.id)
+            await asyncio.wait_for(self._cast.handles[name].ready.remote(), ANSWER_WITHIN_S)
 
     def _forget_nodes(self, living: set[str]) -> None:
         for gone in set(self._cast.partitions) - living:

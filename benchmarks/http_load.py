@@ -82,6 +82,8 @@ class HttpLoad:
                 connection = connection or self._connect()
                 status = self._exchange(connection, body)
             except OSError:
+                if connection is not None:
+                    connection.close()
                 connection, status = None, 0
             ended_s = time.monotonic()
             if status == 202:

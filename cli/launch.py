@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from cli.environment import HeadPorts
+from core.errors import LograyError
 from core.settings import Settings
 
 OBJECT_STORE_BYTES = 256 << 20  # batches go by value; only Arrow answers of searches pass here
@@ -95,7 +96,10 @@ def main() -> None:
     report("imports", began_s)
     from deployments.applications import deploy
 
-    deploy(order.settings)
+    try:
+        deploy(order.settings)
+    except LograyError as error:
+        sys.exit(str(error))  # the last line of the launch log, which the operator is shown
     report("deployed", began_s)
     ray.shutdown()
 

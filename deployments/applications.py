@@ -27,6 +27,7 @@ INGEST_TARGET_REQUESTS: Final = 8
 UPSCALE_AFTER_S: Final = 10.0
 DOWNSCALE_AFTER_S: Final = 300.0
 STOP_WITHIN_S: Final = 10.0  # for the requests of a replica that leaves
+HEALTH_CHECK_S: Final = 2.0  # a dead replica is replaced so soon; Serve's default is 10
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +80,7 @@ def _ingest(settings: Settings, replica: ReplicaSettings) -> serve.Application:
         },
         graceful_shutdown_timeout_s=STOP_WITHIN_S,
         graceful_shutdown_wait_loop_s=1.0,
+        health_check_period_s=HEALTH_CHECK_S,
     )
     return deployment.bind()
 
@@ -95,5 +97,6 @@ def _api(settings: Settings, replica: ReplicaSettings) -> serve.Application:
         max_ongoing_requests=settings.http.requests_per_replica_max,
         graceful_shutdown_timeout_s=STOP_WITHIN_S,
         graceful_shutdown_wait_loop_s=1.0,
+        health_check_period_s=HEALTH_CHECK_S,
     )
     return deployment.bind()

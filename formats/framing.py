@@ -12,7 +12,7 @@ OCTET_COUNT_MAX: Final = 16 << 20
 # The longest beginning that may yet turn out to be a count: 20 digits, a space, `<191>`.
 _HEADER: Final = re.compile(rb"([1-9][0-9]{0,19}) (?=<[0-9]{1,3}>)")
 _HEADER_BEGUN: Final = re.compile(rb"[1-9][0-9]{0,19}(?: (?:<[0-9]{0,3})?)?")
-_LINE_THEN_HEADER: Final = re.compile(rb"[\n\0][\r\n\0]*[1-9][0-9]{0,19} <[0-9]{1,3}>")
+_LINE_THEN_HEADER: Final = re.compile(rb"[\n\0]\r*+[1-9][0-9]{0,19} <[0-9]{1,3}>")
 _BLANK: Final = re.compile(rb"[\r\n\0]*")
 # What may follow a counted message that is not counted itself: syslog or JSON, ended by a newline.
 _UNCOUNTED_STARTS: Final = b"<{["

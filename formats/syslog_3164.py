@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from formats.levels import SYSLOG_SEVERITY_LEVELS, normalise_level
+from core.levels import SYSLOG_SEVERITY_LEVELS, normalise_level
 from formats.syslog import BOM, Message
 from formats.syslog_header import Header, make_header
 from formats.syslog_time import Arrival, FoundTime, find_time

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 LAYERS = (
     {"core"},
     {"formats", "query", "storage"},
-    {"alerts"},
+    {"alerts", "listeners"},
     {"actors"},
     {"deployments"},
     {"cli"},

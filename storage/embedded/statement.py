@@ -8,10 +8,12 @@ from typing import Final
 # An INSERT's own text is short; its data, of which only the beginning is looked at here, may be large.
 HEAD_BYTES_MAX: Final = 1 << 20
 
-# Quoted text and comments are stepped over, so that a word inside them is not taken for a keyword.
+# Quoted text and comments are stepped over, so that a word inside them is not taken for a keyword. What is
+# not closed reaches to the end: to look for its end again from each next quote would take quadratic time.
 _TOKEN: Final = re.compile(
     rb"""
-    (?P<skip> '(?:[^'\\]|\\.|'')*' | `(?:[^`\\]|\\.)*` | "(?:[^"\\]|\\.)*" | --[^\n]* | /\*.*?\*/ )
+    (?P<skip> '(?:[^'\\]|\\.|'')*+(?:'|\\?\Z) | `(?:[^`\\]|\\.)*+(?:`|\\?\Z) | "(?:[^"\\]|\\.)*+(?:"|\\?\Z)
+            | --[^\n]* | /\*.*?(?:\*/|\Z) )
     | \bFORMAT\s+(?P<format>[A-Za-z_]\w*)
     | \b(?P<word>SELECT|VALUES|WITH|INFILE)\b
     | (?P<end>;)

@@ -1,0 +1,51 @@
+"""Asking the embedded ClickHouse over plain HTTP, as curl does."""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+import urllib3
+from pydantic import SecretStr
+
+POOL = urllib3.PoolManager(maxsize=16, retries=False)
+
+
+def address(url: SecretStr) -> str:
+    parts = urlsplit(url.get_secret_value())
+    return f"http://{parts.hostname}:{parts.port}/"
+
+
+def credentials(url: SecretStr) -> dict[str, str]:
+    parts = urlsplit(url.get_secret_value())
+    assert parts.username is not None
+    assert parts.password is not None
+    return {"X-ClickHouse-User": parts.username, "X-ClickHouse-Key": parts.password}
+
+
+def ask(
+    url: SecretStr,
+    query: str = "",
+    *,
+    body: bytes | None = None,
+    method: str = "POST",
+    headers: Mapping[str, str] | None = None,
+    **parameters: Any,
+) -> urllib3.BaseHTTPResponse:
+    """One request; `parameters` go into the URL beside the query."""
+    fields = {"database": urlsplit(url.get_secret_value()).path.strip("/"), **parameters}
+    if query:
+        fields["query"] = query
+    return POOL.request(
+        method,
+        address(url) + "?" + urlencode({k: str(v) for k, v in fields.items()}),
+        headers=credentials(url) if headers is None else headers,
+        body=body,
+        timeout=30,
+    )
+
+
+def answer(url: SecretStr, query: str, **rest: Any) -> str:
+    """The text of a successful answer."""
+    response = ask(url, query, **rest)
+    assert response.status == 200, response.data.decode()
+    return response.data.decode()
