@@ -20,6 +20,7 @@ from actors.metrics_hub import start_metrics_hub
 from actors.nodes import ClusterNode, living_nodes, partitions_of
 from actors.partition_writer import start_partition_writer
 from actors.placement import SUPERVISOR, actor_options, tcp_listener_name
+from actors.query_planner import start_query_planner
 from actors.tcp_listener import start_tcp_listener
 from core.clock import Clock, SystemClock
 from core.errors import LograyError, SettingsError
@@ -161,6 +162,11 @@ class Supervisor:
         await attempt("storage", lambda: self._start_storage(nodes))
         for node in nodes:
             await attempt(f"writers on {node.address}", lambda node=node: self._start_writers(node))
+        if self._store_url is not None:
+            search, url = self._settings.search, self._store_url
+            await attempt(
+                "query-planner", lambda: self._start("query-planner", start_query_planner, search, url)
+            )
         for node in nodes:
             await attempt(f"listeners on {node.address}", lambda node=node: self._start_listeners(node))
         self._forget_nodes({node.id for node in nodes})
