@@ -214,4 +214,6 @@ def _decode(decoder: msgspec.json.Decoder[T], content: bytes) -> T:
         found = _POSITION.search(str(error))
         position = int(found[1]) if found else len(content)
         reason = _POSITION.sub("", str(error)).removeprefix("JSON is malformed: ")
+        if reason == "trailing characters":
+            position -= 1  # msgspec names the place after the first of them
         raise MalformedBody(f"cannot parse the body as JSON: {reason} at byte {position}", position) from None
