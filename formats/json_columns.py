@@ -45,7 +45,7 @@ class Names(NamedTuple):
 def read_records(
     text: bytes, count: int, joint: bytes, received: Received
 ) -> tuple[pa.RecordBatch, Positions]:
-    """The logs of that many JSON objects, joined by a comma or a line break, and the places of the odd ones."""
+    """The logs of that many JSON objects, joined by a comma or a line break, and the odd ones' places."""
     fields = find_fields(text, count, joint)
     names = _names(fields)
     odd = _odd(fields, names)
