@@ -10,6 +10,7 @@ from ray.exceptions import RayError, RayTaskError
 from actors.placement import NAMESPACE, QUERY_PLANNER
 from core.clock import Clock
 from core.errors import LograyError, StorageUnavailable
+from query.export import ExportCursor, ExportPage
 
 RETURN_S: Final = 5.0  # for a planner that died to come back: a search may be asked again, it changes nothing
 RETRY_PAUSE_S: Final = 0.1
@@ -25,6 +26,36 @@ class PlannerClient:
     async def search(self, body: Mapping[str, Any]) -> bytes:
         """As QueryPlanner.search; raises StorageUnavailable while the planner is away."""
         answer: bytes = await self._call("search", body)
+        return answer
+
+    async def explain(self, body: Mapping[str, Any]) -> bytes:
+        """As QueryPlanner.explain."""
+        answer: bytes = await self._call("explain", body)
+        return answer
+
+    async def export(self, body: Mapping[str, Any], cursor: ExportCursor | None) -> ExportPage:
+        """As QueryPlanner.export."""
+        page: ExportPage = await self._call("export", body, cursor)
+        return page
+
+    async def fields(self, query: Mapping[str, str]) -> bytes:
+        """As QueryPlanner.fields."""
+        answer: bytes = await self._call("fields", query)
+        return answer
+
+    async def values(self, field: str, query: Mapping[str, str]) -> bytes:
+        """As QueryPlanner.values."""
+        answer: bytes = await self._call("values", field, query)
+        return answer
+
+    async def log(self, log_id: str) -> bytes:
+        """As QueryPlanner.log."""
+        answer: bytes = await self._call("log", log_id)
+        return answer
+
+    async def context(self, log_id: str, query: Mapping[str, str]) -> bytes:
+        """As QueryPlanner.context."""
+        answer: bytes = await self._call("context", log_id, query)
         return answer
 
     async def _call(self, method: str, *arguments: Any) -> Any:

@@ -32,12 +32,12 @@ DEMO_LOGS = [
         "duration_ms": 5000,
     },
 ]
+CLOCK = SystemClock()
 SLOW = "message:/(d|a|t|e)+.*(5|6)+.*9.*[0-4]?x{1,100}y/"
 
 
 def planner_of(clickhouse: ClickHouse, **settings: Any) -> QueryPlanner:
-    clock = SystemClock()
-    return QueryPlanner(clickhouse, SearchSettings(**settings), Metrics(clock), clock)
+    return QueryPlanner(clickhouse, SearchSettings(**settings), Metrics(CLOCK), CLOCK)
 
 
 @pytest.fixture
@@ -147,7 +147,7 @@ async def running(clickhouse: ClickHouse) -> int:
 async def until(clickhouse: ClickHouse, count: int) -> None:
     async with asyncio.timeout(20):
         while await running(clickhouse) != count:
-            await asyncio.sleep(0.02)
+            await CLOCK.sleep(0.02)
 
 
 async def test_a_cancelled_search_ends_in_the_store(clickhouse: ClickHouse, planner: QueryPlanner) -> None:
@@ -169,7 +169,7 @@ async def test_searches_past_the_bound_wait_and_past_the_queue_are_refused(click
     second = asyncio.create_task(search(planner, query="timeout", count="none", limit=1))
     async with asyncio.timeout(5):
         while planner.observe().waiting == 0:
-            await asyncio.sleep(0.01)
+            await CLOCK.sleep(0.01)
     with pytest.raises(Overloaded):
         await search(planner, query="timeout")
     first.cancel()
