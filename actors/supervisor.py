@@ -20,6 +20,7 @@ from actors.metrics_hub import start_metrics_hub
 from actors.nodes import ClusterNode, living_nodes, partitions_of
 from actors.partition_writer import start_partition_writer
 from actors.placement import SUPERVISOR, actor_options, tcp_listener_name
+from actors.query_planner import start_query_planner
 from actors.tcp_listener import start_tcp_listener
 from core.clock import Clock, SystemClock
 from core.errors import LograyError, SettingsError
@@ -90,10 +91,13 @@ class Supervisor:
     async def check(self) -> dict[str, str]:
         """What keeps the service from taking or finding logs now, by part; empty when all is well."""
         found = dict(self._problems)
-        if self._store is not None and not await asyncio.to_thread(self._store.ping):
-            found["storage"] = "ClickHouse does not answer"
         writers = {name: handle for name, handle in self._cast.handles.items() if _is_writer(name)}
-        for name, answer in (await _ask(writers, "refusal", CHECK_WITHIN_S)).items():
+        answering, refusals = await asyncio.gather(
+            self._store_answers(), _ask(writers, "refusal", CHECK_WITHIN_S)
+        )
+        if not answering:
+            found["storage"] = "ClickHouse does not answer"
+        for name, answer in refusals.items():
             if isinstance(answer, Exception):
                 found[name] = _reason(answer)
             elif answer:
@@ -120,6 +124,14 @@ class Supervisor:
                 elif answer is False:
                     unfinished[name] = "not everything is in the store yet"
         return unfinished
+
+    async def _store_answers(self) -> bool:
+        if self._store is None:
+            return True  # it is among the problems while it starts
+        try:
+            return await asyncio.wait_for(asyncio.to_thread(self._store.ping), CHECK_WITHIN_S)
+        except TimeoutError:
+            return False
 
     async def _tend_for_ever(self) -> None:
         while True:
@@ -150,6 +162,11 @@ class Supervisor:
         await attempt("storage", lambda: self._start_storage(nodes))
         for node in nodes:
             await attempt(f"writers on {node.address}", lambda node=node: self._start_writers(node))
+        if self._store_url is not None:
+            search, url = self._settings.search, self._store_url
+            await attempt(
+                "query-planner", lambda: self._start("query-planner", start_query_planner, search, url)
+            )
         for node in nodes:
             await attempt(f"listeners on {node.address}", lambda node=node: self._start_listeners(node))
         self._forget_nodes({node.id for node in nodes})
