@@ -19,7 +19,6 @@ class NamedActors:
     async def ask(self, name: str, method: str, *arguments: Any) -> Any:
         """The answer of an actor's method, or what it raises; cancelling this cancels it there.
 
-
         Raises StorageUnavailable while the actor is away: the same call will do in a moment.
         """
         try:
