@@ -128,7 +128,7 @@ class QueryPlanner:
             return orjson.dumps(answer_log(await self._stored(log_id), None))
 
     async def context(self, log_id: str, query: Mapping[str, str]) -> bytes:
-        """A log with its neighbours of the same service and source, oldest first, as JSON; NotFound."""
+        """A log with its neighbours of the same service and source, in JSON. Raises NotFound."""
         async with self._counted():
             request = parse_request(ContextRequest, query)
             async with self._admission.slot():
@@ -210,6 +210,7 @@ class QueryPlannerActor(QueryPlanner):
 def start_query_planner(settings: SearchSettings, store_url: SecretStr) -> "ActorHandle[Any]":
     """The planner's actor, started if there is none."""
     calls_max = settings.concurrency_max + settings.queue_max + CALLS_BESIDE_SEARCHES
-    actor: Any = ray.remote(QueryPlannerActor).options(**actor_options(QUERY_PLANNER, CPUS, calls_max))
-    handle: ActorHandle[Any] = actor.remote(settings, store_url)
+    options = actor_options(QUERY_PLANNER, CPUS, calls_max)
+    actor: Any = ray.remote(QueryPlannerActor)
+    handle: ActorHandle[Any] = actor.options(**options).remote(settings, store_url)
     return handle

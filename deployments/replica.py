@@ -62,7 +62,7 @@ def build_ingest(settings: ReplicaSettings) -> ASGIApp:
     ingest = Ingest(replica.writers.client, replica.metrics, replica.clock)
     routes: list[BaseRoute] = [
         Route("/api/v1/logs", ingest.post_logs, methods=["POST"]),
-        *log_routes(PlannerClient(replica.clock)),
+        *log_routes(PlannerClient(replica.actors, replica.clock)),
     ]
     return build_application(routes, settings.access, replica.metrics, replica.background)
 
@@ -75,6 +75,6 @@ def build_api(settings: ReplicaSettings) -> ASGIApp:
     routes: list[BaseRoute] = [
         *HealthApi(replica.actors, clock).routes(),
         *dead_letters.routes(),
-        *search_routes(PlannerClient(clock)),
+        *search_routes(PlannerClient(replica.actors, clock)),
     ]
     return build_application(routes, settings.access, metrics, replica.background)

@@ -1,4 +1,4 @@
-"""The query language once more, in plain Python over one log: what the differential tests compare the store with.
+"""The query language once more, in plain Python over one log: what the store is compared with.
 
 It shares the parser's nodes with the product, and nothing of the way to SQL.
 """
