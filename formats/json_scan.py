@@ -1,9 +1,10 @@
 """Where the fields of many JSON objects lie in their text, found for all of them at once.
 
-The text is known to be valid UTF-8 and valid JSON: objects, joined by a comma or a line break. In JSON without
-white space a quoted string followed by `:` is a field's name, and what follows goes on until the next name, less
-the `,` and the brackets between. So numpy finds all fields with a few passes over the places of the quotes. Only
-objects and arrays as values need the brackets too: those outside strings give each name its depth.
+The text is known to be valid UTF-8 and valid JSON: objects, joined by a comma or a line break. In JSON
+without white space a quoted string followed by `:` is a field's name, and what follows goes on until the
+next name, less the `,` and the brackets between. So numpy finds all fields with a few passes over the places
+of the quotes. Only objects and arrays as values need the brackets too: those outside strings give each name
+its depth.
 """
 
 from typing import Any, Final, NamedTuple
