@@ -9,9 +9,10 @@ import logging
 from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
+import orjson
 import ray
 from pydantic import SecretStr
 from ray.actor import ActorHandle
@@ -19,15 +20,27 @@ from ray.actor import ActorHandle
 from actors.metrics_reporter import MetricsReporter
 from actors.placement import QUERY_PLANNER, actor_options
 from core.clock import Clock, SystemClock
-from core.errors import LograyError
+from core.errors import LograyError, NotFound
 from core.metric_names import SEARCH_LATENCY, SEARCHES, SEARCHES_RUNNING, SEARCHES_WAITING
 from core.metrics import Metrics, Snapshot
 from core.settings import SearchSettings
-from formats.restore import restore_log
 from query.admission import Admission
+from query.aggregation_request import TermsRequest
+from query.answers import Row, answer_log
 from query.execution import Execution
-from query.request import SearchRequest, parse_request
-from query.search import search_of
+from query.export import ExportCursor, ExportPage, export_page, export_search
+from query.field_list import list_fields
+from query.log_context import log_search, neighbour_searches
+from query.request import (
+    ContextRequest,
+    ExportRequest,
+    FieldsRequest,
+    RangeRequest,
+    SearchRequest,
+    ValuesRequest,
+    parse_request,
+)
+from query.search import Search, position_of, search_of
 from query.session import Session
 from storage.clickhouse import ClickHouse
 
@@ -62,18 +75,70 @@ class QueryPlanner:
         Raises InvalidSearch, QuerySyntaxError, SearchTimeout, Overloaded, StorageError.
         """
         async with self._counted():
-            request = parse_request(SearchRequest, body)
-            # A long query takes its time to parse: others go on meanwhile.
-            search = await asyncio.to_thread(
-                search_of,
-                request,
-                self._clock.now_ns(),
-                self._settings.timeout_s,
-                self._settings.timeout_max_s,
-            )
+            search = await self._read(body)
+            async with self._admission.slot():
+                return await self._execution(search).run()
+
+    async def explain(self, body: Mapping[str, Any]) -> bytes:
+        """The same search, answered with which source answered what, the SQL, and what was read."""
+        async with self._counted():
+            search = replace(await self._read(body), explain=True)
+            async with self._admission.slot():
+                answer = orjson.loads(await self._execution(search).run())
+                return orjson.dumps(
+                    answer["explain"] | {"took_ms": answer["took_ms"], "total": answer["total"]}
+                )
+
+    async def export(self, body: Mapping[str, Any], cursor: ExportCursor | None) -> ExportPage:
+        """A page of an export: the first without a cursor, then each with that of the one before."""
+        async with self._counted():
+            request = parse_request(ExportRequest, body)
+            cursor = cursor or ExportCursor(None, 0, self._clock.now_ns())
+            search = await asyncio.to_thread(export_search, request, cursor)
+            timeout_s = min(request.timeout or self._settings.timeout_s, self._settings.timeout_max_s)
+            async with self._admission.slot():
+                rows = await self._execution(replace(search, timeout_s=timeout_s)).rows()
+            return await asyncio.to_thread(export_page, rows, search, request, cursor)
+
+    async def fields(self, query: Mapping[str, str]) -> bytes:
+        """The answer to the URL's query of GET /api/v1/fields, in JSON."""
+        async with self._counted():
+            search = await self._read(query, FieldsRequest)
             async with self._admission.slot():
                 session = self._session(search.timeout_s)
-                return await Execution(session, search, restore_log, self._settings.count_budget_s).run()
+                return orjson.dumps(await list_fields(session, search))
+
+    async def values(self, field: str, query: Mapping[str, str]) -> bytes:
+        """The answer to the URL's query of GET /api/v1/fields/{name}/values, in JSON."""
+        async with self._counted():
+            request = parse_request(ValuesRequest, query)
+            top = parse_request(TermsRequest, {"field": field, "size": request.size})
+            search = replace(
+                await self._read(query, ValuesRequest), limit=0, count="none", aggregations=(("values", top),)
+            )
+            async with self._admission.slot():
+                answer = orjson.loads(await self._execution(search).run())
+            counts = answer["aggregations"]["values"]
+            values = [{"value": value, "count": count} for value, count in counts.items()]
+            return orjson.dumps({"field": field, "values": values, "took_ms": answer["took_ms"]})
+
+    async def log(self, log_id: str) -> bytes:
+        """One log, in JSON. Raises NotFound."""
+        async with self._counted(), self._admission.slot():
+            return orjson.dumps(answer_log(await self._stored(log_id), None))
+
+    async def context(self, log_id: str, query: Mapping[str, str]) -> bytes:
+        """A log with its neighbours of the same service and source, in JSON. Raises NotFound."""
+        async with self._counted():
+            request = parse_request(ContextRequest, query)
+            async with self._admission.slot():
+                row = await self._stored(log_id)
+                found = [
+                    await self._execution(search).rows()
+                    for search in neighbour_searches(row, request.before, request.after)
+                ]
+            before, after = ([answer_log(each, None) for each in rows] for rows in found)
+            return orjson.dumps({"before": before[::-1], "log": answer_log(row, None), "after": after})
 
     def observe(self) -> PlannerState:
         """The numbers of this moment."""
@@ -86,6 +151,23 @@ class QueryPlanner:
     def close(self) -> None:
         """Take no more statements."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _read(self, body: Mapping[str, Any], model: type[RangeRequest] = SearchRequest) -> Search:
+        request = parse_request(model, body)
+        # A long query takes its time to parse: others go on meanwhile.
+        return await asyncio.to_thread(
+            search_of, request, self._clock.now_ns(), self._settings.timeout_s, self._settings.timeout_max_s
+        )
+
+    async def _stored(self, log_id: str) -> Row:
+        at = position_of(log_id)
+        rows = [] if at is None else await self._execution(log_search(at)).rows()
+        if not rows:
+            raise NotFound(f"there is no log with the id {log_id[:100]}")
+        return rows[0]
+
+    def _execution(self, search: Search) -> Execution:
+        return Execution(self._session(search.timeout_s), search, self._settings.count_budget_s)
 
     def _session(self, timeout_s: float) -> Session:
         return Session(self._store, self._threads, self._clock, self._clock.monotonic_s() + timeout_s)
@@ -125,9 +207,10 @@ class QueryPlannerActor(QueryPlanner):
         self._reporting = asyncio.create_task(MetricsReporter(metrics, clock).run())
 
 
-def start_query_planner(settings: SearchSettings, store_url: SecretStr) -> ActorHandle:
+def start_query_planner(settings: SearchSettings, store_url: SecretStr) -> "ActorHandle[Any]":
     """The planner's actor, started if there is none."""
     calls_max = settings.concurrency_max + settings.queue_max + CALLS_BESIDE_SEARCHES
-    actor = ray.remote(QueryPlannerActor).options(**actor_options(QUERY_PLANNER, CPUS, calls_max))
-    handle: ActorHandle = actor.remote(settings, store_url)
+    options = actor_options(QUERY_PLANNER, CPUS, calls_max)
+    actor: Any = ray.remote(QueryPlannerActor)
+    handle: ActorHandle[Any] = actor.options(**options).remote(settings, store_url)
     return handle

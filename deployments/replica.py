@@ -8,6 +8,7 @@ from starlette.types import ASGIApp
 from actors.metrics_reporter import MetricsReporter
 from actors.named import NamedActors
 from actors.placement import SUPERVISOR
+from actors.planner_client import PlannerClient
 from actors.writer_directory import WriterDirectory
 from core.clock import SystemClock
 from core.errors import StorageUnavailable
@@ -17,6 +18,7 @@ from deployments.application import build_application
 from deployments.dead_letters_api import DeadLettersApi
 from deployments.health import HealthApi
 from deployments.ingest import Ingest
+from deployments.search_api import log_routes, search_routes
 from storage.clickhouse import ClickHouse
 
 
@@ -58,7 +60,10 @@ def build_ingest(settings: ReplicaSettings) -> ASGIApp:
     """The application below `/api/v1/logs`."""
     replica = Replica()
     ingest = Ingest(replica.writers.client, replica.metrics, replica.clock)
-    routes: list[BaseRoute] = [Route("/api/v1/logs", ingest.post_logs, methods=["POST"])]
+    routes: list[BaseRoute] = [
+        Route("/api/v1/logs", ingest.post_logs, methods=["POST"]),
+        *log_routes(PlannerClient(replica.actors, replica.clock)),
+    ]
     return build_application(routes, settings.access, replica.metrics, replica.background)
 
 
@@ -67,5 +72,9 @@ def build_api(settings: ReplicaSettings) -> ASGIApp:
     replica = Replica()
     clock, metrics = replica.clock, replica.metrics
     dead_letters = DeadLettersApi(replica.store, replica.writers.client, metrics, clock)
-    routes: list[BaseRoute] = [*HealthApi(replica.actors, clock).routes(), *dead_letters.routes()]
+    routes: list[BaseRoute] = [
+        *HealthApi(replica.actors, clock).routes(),
+        *dead_letters.routes(),
+        *search_routes(PlannerClient(replica.actors, clock)),
+    ]
     return build_application(routes, settings.access, metrics, replica.background)

@@ -27,6 +27,7 @@ def aggregation_answer(buckets: Buckets, rows: Rows, inner_rows: Mapping[str, Ro
     spans = {
         each.name: _places(each, (row[0] for rows in inside[each.name].values() for row in rows))
         for each in buckets.inner
+        if len(_groups(each).keys) > 1
     }
     answer: dict[str, Any] = {}
     for place in _places(buckets, counts):
@@ -35,7 +36,7 @@ def aggregation_answer(buckets: Buckets, rows: Rows, inner_rows: Mapping[str, Ro
             answer[name] = count
             continue
         answer[name] = {"count": count} | {
-            each.name: _inner_answer(each, inside[each.name].get(place, []), spans[each.name])
+            each.name: _inner_answer(each, inside[each.name].get(place, []), spans.get(each.name, []))
             for each in buckets.inner
         }
     return answer

@@ -1,14 +1,14 @@
 """Stored rows → the logs of an answer."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import orjson
 
+from formats.restore import restore_log
 from query.search import Position
 
 Row = Mapping[str, Any]
-Restore = Callable[[Row], dict[str, Any]]  # a stored row → the log as it was sent, fit for orjson
 
 LOG_NAMES: Final = (
     "timestamp_ns",
@@ -34,8 +34,14 @@ def position(row: Row) -> Position:
     return Position(row["timestamp_ns"], row["seq"])
 
 
-def projected(row: Row, log: dict[str, Any], fields: Sequence[str]) -> dict[str, Any]:
-    """The log with its id and these fields only; a nested one, `user.id`, stands under its whole name."""
+def answer_log(row: Row, fields: Sequence[str] | None) -> dict[str, Any]:
+    """The log as it was sent, with its metadata, fit for orjson.
+
+    Of a projection its id and these fields only; a nested one, `user.id`, stands under its whole name.
+    """
+    log = restore_log(row)
+    if fields is None:
+        return log
     chosen = {name: log[name] for name in ("_id", *fields) if name in log}
     attributes = row["attributes"]
     for name in fields:

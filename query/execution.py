@@ -1,5 +1,6 @@
 """Carries out the plan of a search: statement by statement, into the body of the answer."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,7 +9,8 @@ import orjson
 
 from core.errors import InvalidSearch, SearchTimeout
 from query.aggregation_answer import Rows, aggregation_answer
-from query.answers import Restore, Row, position, projected, stored_rows
+from query.answers import Row, answer_log, position, stored_rows
+from query.highlights import highlights
 from query.plan.facts import Part, TableFacts
 from query.plan.nodes import (
     Buckets,
@@ -49,14 +51,19 @@ class Found:
 
 
 class Execution:
-    """One search on its way; `restore` makes of a stored row the log that was sent."""
+    """One search on its way."""
 
-    def __init__(self, session: Session, search: Search, restore: Restore, count_budget_s: float) -> None:
-        self._session, self._search, self._restore = session, search, restore
+    def __init__(self, session: Session, search: Search, count_budget_s: float) -> None:
+        self._session, self._search = session, search
         self._count_budget_s = count_budget_s
         self._began_s = session.clock.monotonic_s()
         self._found = Found()
         self._facts = TableFacts()
+
+    async def rows(self) -> list[Row]:
+        """The stored rows of the page alone. Raises SearchTimeout."""
+        await self._page(await self._plan())
+        return self._found.logs
 
     async def run(self) -> bytes:
         """The body of the answer, in JSON.
@@ -71,7 +78,8 @@ class Execution:
                 self._found.aggregations[buckets.name] = await self._aggregation(buckets)
         except SearchTimeout as timeout:
             raise SearchTimeout(timeout.reason, orjson.loads(self._body())) from None
-        return self._body()
+        # Off the event loop: thousands of logs take their time, and other searches go on meanwhile.
+        return await asyncio.to_thread(self._body)
 
     async def _plan(self) -> Plan:
         query, matching = self._search.query, None
@@ -175,7 +183,10 @@ class Execution:
 
     def _body(self) -> bytes:
         found, search = self._found, self._search
-        logs = [self._log(row) for row in found.logs]
+        logs = [answer_log(row, search.fields) for row in found.logs]
+        if search.highlight:
+            for log, marked in zip(logs, highlights(search.query, found.logs), strict=True):
+                log["_highlights"] = marked
         full = search.limit > 0 and len(logs) >= search.limit
         answer: dict[str, Any] = {
             "logs": logs,
@@ -187,9 +198,16 @@ class Execution:
         if search.aggregations:
             answer["aggregations"] = found.aggregations
         if search.explain:
-            answer["explain"] = [ran.explained() for ran in self._session.ran]
+            answer["explain"] = self._explained()
         return orjson.dumps(answer)
 
-    def _log(self, row: Row) -> dict[str, Any]:
-        log = self._restore(row)
-        return log if self._search.fields is None else projected(row, log, self._search.fields)
+    def _explained(self) -> dict[str, Any]:
+        """The query as it was understood, which source answered what, and what that cost."""
+        ran = self._session.ran
+        return {
+            "query": str(self._search.query),
+            "range": str(self._search.range),
+            "rows_read": sum(each.cost.read_rows for each in ran),
+            "bytes_read": sum(each.cost.read_bytes for each in ran),
+            "statements": [each.explained() for each in ran],
+        }

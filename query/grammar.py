@@ -108,7 +108,7 @@ def _is_field(text: str, position: int, found: pp.ParseResults) -> bool:
     word = _WORD.match(text, position)
     assert word is not None, "a head is the beginning of a word"
     rest = word[0][len(typed) :]
-    if rest.startswith(("//", ":")) and not is_address(rest):
+    if rest.startswith(("//", ":")) and not is_address(rest.partition("/")[0]):
         return False
     if _DRIVE.match(word[0]) and not _REGEX.match(text, position + len(typed)):
         return False

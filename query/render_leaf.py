@@ -1,7 +1,7 @@
 """The SQL of single terms on columns."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Final, assert_never
 
 from core.limits import TIMESTAMP_NS_MAX
@@ -26,7 +26,7 @@ from query.render_values import any_text, any_value, exists, instant_in, integer
 from query.statement import Binds
 from query.times import Span, read_time
 from query.tokens import value_texts
-from query.words import SEPARATOR_CLASS, fold, words_of
+from query.words import fold, is_word, sequence_regex, word_patterns, words_of
 
 FOLDED_MESSAGE: Final = "lowerUTF8(message)"
 
@@ -74,31 +74,13 @@ def time_ns(ns: int, bind: Binds) -> str:
     return f"fromUnixTimestamp64Nano({bind(min(ns, TIMESTAMP_NS_MAX), 'Int64')}, 'UTC')"
 
 
-def whole_words(parts: Sequence[str | Glob]) -> str:
-    """The RE2 expression of a text with wildcards in a folded message: from edge to edge of words.
-
-    Signs and blanks between words are all alike, and wildcards stay inside a word.
-    """
-    signs = {Glob.ANY: f"[^{SEPARATOR_CLASS[1:]}*", Glob.ONE: f"[^{SEPARATOR_CLASS[1:]}"}
-    inside = ""
-    for part in parts:
-        if isinstance(part, Glob):
-            inside += signs[part]
-            continue
-        inside += "".join(
-            f"{SEPARATOR_CLASS}+" if piece == " " else re.escape(piece)
-            for piece in re.split("( )", re.sub(f"{SEPARATOR_CLASS}+", " ", fold(part)))
-        )
-    return f"(?:^|{SEPARATOR_CLASS}){inside}(?:$|{SEPARATOR_CLASS})"
-
-
 def _words(text: str, bind: Binds) -> str:
     words = words_of(text)
     if not words:
         return f"position(message, {bind(text)}) > 0"
     if len(words) == 1:
         return f"hasAllTokens({TOKENS_COLUMN}, {bind(words, 'Array(String)')})"
-    return f"match({FOLDED_MESSAGE}, {bind(whole_words([' '.join(words)]))})"
+    return f"match({FOLDED_MESSAGE}, {bind(sequence_regex([(word,) for word in words]))})"
 
 
 def _equals(field: Field, value: str, node: FieldEquals, bind: Binds) -> str:
@@ -138,9 +120,9 @@ def _wildcard(field: Field, pattern: Pattern, node: Wildcard, bind: Binds) -> st
         return _levels(field, node, bind)
     inner = pattern[1] if len(pattern) == 3 and pattern[0] is pattern[2] is Glob.ANY else None
     if field.kind is Kind.MESSAGE:
-        if isinstance(inner, str) and not re.search(SEPARATOR_CLASS, inner):
+        if isinstance(inner, str) and is_word(inner):
             return f"position({FOLDED_MESSAGE}, {bind(fold(inner))}) > 0"
-        return f"match({FOLDED_MESSAGE}, {bind(whole_words(pattern))})"
+        return f"match({FOLDED_MESSAGE}, {bind(sequence_regex(word_patterns(pattern)))})"
     if isinstance(inner, str):
         literal = bind(inner)
         return any_text(field, bind, lambda value: f"position({value}, {literal}) > 0")

@@ -7,13 +7,14 @@ from typing import Annotated, Any, Final, Literal, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError, field_validator, model_validator
 
 from core.errors import InvalidSearch
-from query.aggregation_request import AggregationRequest
+from query.aggregation_request import SIZE_MAX, AggregationRequest
 from query.times import UNIT_NS
 
 LIMIT_MAX: Final = 10_000
 OFFSET_MAX: Final = 100_000  # beyond, a cursor costs less than what it skips
 PROJECTION_FIELDS_MAX: Final = 1000
 AGGREGATIONS_MAX: Final = 20
+CONTEXT_MAX: Final = 1000
 
 Time = str | int | float
 Request = TypeVar("Request", bound=BaseModel)
@@ -69,6 +70,23 @@ class SearchRequest(RangeRequest):
         if self.cursor is not None and self.offset:
             raise ValueError("cursor and offset exclude each other")
         return self
+
+
+class FieldsRequest(RangeRequest):
+    """GET /api/v1/fields."""
+
+
+class ValuesRequest(RangeRequest):
+    """GET /api/v1/fields/{name}/values: the most frequent values."""
+
+    size: Annotated[int, Field(ge=1, le=SIZE_MAX), Strict(False)] = 100
+
+
+class ContextRequest(Body):
+    """GET /api/v1/logs/{id}/context: so many logs before and after."""
+
+    before: Annotated[int, Field(ge=0, le=CONTEXT_MAX), Strict(False)] = 10
+    after: Annotated[int, Field(ge=0, le=CONTEXT_MAX), Strict(False)] = 10
 
 
 class ExportRequest(RangeRequest):

@@ -22,9 +22,8 @@ _TOKEN: Final = re.compile(
 )
 _LEADING: Final = re.compile(rb"(?:\s+|--[^\n]*(?:\n|\Z)|/\*.*?\*/|\()*", re.DOTALL)
 _WORD: Final = re.compile(rb"[A-Za-z]+")
-_READING: Final = frozenset(
-    {b"SELECT", b"WITH", b"SHOW", b"DESC", b"DESCRIBE", b"EXPLAIN", b"EXISTS", b"FROM"}
-)
+_SELECTING: Final = frozenset({b"SELECT", b"WITH", b"FROM"})
+_READING: Final = _SELECTING | {b"SHOW", b"DESC", b"DESCRIBE", b"EXPLAIN", b"EXISTS"}
 _KILL_ID: Final = re.compile(rb"\bquery_id\b", re.IGNORECASE)
 
 
@@ -49,6 +48,7 @@ class Statement:
     sql: bytes
     format: str | None = None
     data: bytes = b""
+    streams: bool = False  # its answer can be had block by block
 
 
 def read_statement(query: bytes, body: bytes) -> Statement:
@@ -70,7 +70,9 @@ def read_statement(query: bytes, body: bytes) -> Statement:
         elif token["end"] and _rest(text, token.end()):
             raise SeveralStatements("multi-statements are not allowed")
     sql = text.rstrip().rstrip(b";")
-    return Statement(kind, _own_ids(sql) if kind is Kind.KILL else sql, format_name)
+    if kind is Kind.KILL:
+        sql = _own_ids(sql)
+    return Statement(kind, sql, format_name, streams=first in _SELECTING)
 
 
 def _read_insert(text: bytes) -> Statement:

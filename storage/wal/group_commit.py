@@ -26,6 +26,7 @@ QUEUE_BYTES_MAX: Final = (
     64 * MIB
 )  # some 30 full calls; at 200 MB/s of disk the last waits a third of a second
 COMMIT_BYTES_MAX: Final = 16 * MIB  # keeps one write short, and a segment near flush_bytes
+ORDINARY_CALL_BYTES: Final = 2 * MIB  # what a sender under load puts together
 PARTS_MAX: Final = 4096  # payloads of one call
 
 log = logging.getLogger(__name__)
@@ -93,9 +94,9 @@ class GroupCommit:
         await asyncio.shield(call.done)  # a caller that goes away must not cancel the others' answer
 
     def refusal(self) -> str:
-        """Why nothing can be appended at this moment; empty when something can."""
+        """Why a call of ordinary size would be refused at this moment; empty when it would not."""
         try:
-            self._check_bounds(0)
+            self._check_bounds(ORDINARY_CALL_BYTES)
         except Overloaded as refusal:
             return refusal.reason
         return ""

@@ -14,6 +14,7 @@ from core.errors import InvalidSearch, Overloaded, QuerySyntaxError, SearchTimeo
 from core.metrics import Metrics
 from core.settings import SearchSettings
 from storage.clickhouse import ClickHouse
+from tests.query.slow_searches import SLOW, store_many, until_running
 from tests.query.stored_logs import log, store
 
 DEMO_LOGS = [
@@ -32,12 +33,11 @@ DEMO_LOGS = [
         "duration_ms": 5000,
     },
 ]
-SLOW = "message:/(d|a|t|e)+.*(5|6)+.*9.*[0-4]?x{1,100}y/"
+CLOCK = SystemClock()
 
 
 def planner_of(clickhouse: ClickHouse, **settings: Any) -> QueryPlanner:
-    clock = SystemClock()
-    return QueryPlanner(clickhouse, SearchSettings(**settings), Metrics(clock), clock)
+    return QueryPlanner(clickhouse, SearchSettings(**settings), Metrics(CLOCK), CLOCK)
 
 
 @pytest.fixture
@@ -49,15 +49,6 @@ def planner(clickhouse: ClickHouse) -> Iterator[QueryPlanner]:
 
 async def search(planner: QueryPlanner, **body: Any) -> Any:
     return json.loads(await planner.search({("from" if key == "from_" else key): body[key] for key in body}))
-
-
-def store_many(clickhouse: ClickHouse, rows: int) -> None:
-    clickhouse.command(
-        "INSERT INTO logs (timestamp, seq, level, service, message) SELECT "
-        "toDateTime64('2024-01-15 10:00:00', 9, 'UTC') + number / 100, number, 'info', 'api', "
-        "concat('Database timeout after retry ', toString(number)) FROM numbers({rows:UInt64})",
-        {"rows": rows},
-    )
 
 
 async def test_the_first_search_of_the_readme_finds_the_log_as_it_was_sent(
@@ -128,48 +119,33 @@ async def test_a_wrong_search_says_what_is_wrong(
 async def test_a_search_past_its_timeout_ends_with_what_was_known(
     clickhouse: ClickHouse, planner: QueryPlanner
 ) -> None:
-    store_many(clickhouse, 1_000_000)
+    store_many(clickhouse)
     with pytest.raises(SearchTimeout) as raised:
         await search(planner, query=SLOW, timeout="200ms")
     assert raised.value.known is not None
     assert raised.value.known["logs"] == []
 
 
-async def running(clickhouse: ClickHouse) -> int:
-    rows = await asyncio.to_thread(
-        clickhouse.rows,
-        "SELECT count() AS n FROM system.processes WHERE query LIKE '%match(message%' "
-        "AND query NOT LIKE '%system.processes%'",
-    )
-    return int(rows[0]["n"])
-
-
-async def until(clickhouse: ClickHouse, count: int) -> None:
-    async with asyncio.timeout(20):
-        while await running(clickhouse) != count:
-            await asyncio.sleep(0.02)
-
-
 async def test_a_cancelled_search_ends_in_the_store(clickhouse: ClickHouse, planner: QueryPlanner) -> None:
-    store_many(clickhouse, 1_000_000)
+    store_many(clickhouse)
     task = asyncio.create_task(search(planner, query=SLOW, timeout=60))
-    await until(clickhouse, 1)
+    await until_running(clickhouse, 1)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    await until(clickhouse, 0)
+    await until_running(clickhouse, 0)
     assert planner.observe().running == 0
 
 
 async def test_searches_past_the_bound_wait_and_past_the_queue_are_refused(clickhouse: ClickHouse) -> None:
-    store_many(clickhouse, 1_000_000)
+    store_many(clickhouse)
     planner = planner_of(clickhouse, concurrency_max=1, queue_max=1)
     first = asyncio.create_task(search(planner, query=SLOW, timeout=60))
-    await until(clickhouse, 1)
+    await until_running(clickhouse, 1)
     second = asyncio.create_task(search(planner, query="timeout", count="none", limit=1))
     async with asyncio.timeout(5):
         while planner.observe().waiting == 0:
-            await asyncio.sleep(0.01)
+            await CLOCK.sleep(0.01)
     with pytest.raises(Overloaded):
         await search(planner, query="timeout")
     first.cancel()
@@ -178,14 +154,14 @@ async def test_searches_past_the_bound_wait_and_past_the_queue_are_refused(click
 
 
 async def test_a_search_that_waits_too_long_is_refused(clickhouse: ClickHouse) -> None:
-    store_many(clickhouse, 1_000_000)
+    store_many(clickhouse)
     planner = planner_of(clickhouse, concurrency_max=1, queue_wait_s=0.1)
     first = asyncio.create_task(search(planner, query=SLOW, timeout=60))
-    await until(clickhouse, 1)
+    await until_running(clickhouse, 1)
     with pytest.raises(Overloaded, match="no turn came within"):
         await search(planner, query="timeout")
     first.cancel()
-    await until(clickhouse, 0)
+    await until_running(clickhouse, 0)
     planner.close()
 
 

@@ -99,6 +99,9 @@ class ListenerService:
         until(lambda: self.kept >= count, f"{count} logs and dead letters")
         assert self.kept == count
 
+    def wait_refused(self, reason: str) -> None:
+        until(lambda: self.counted("tcp_connections_refused_total", reason) > 0, f"a refusal: {reason}")
+
     def logs(self, count: int) -> list[dict[str, Any]]:
         """All logs in the order in which they came, once there are that many."""
         return self._table("logs", "seq", count)
