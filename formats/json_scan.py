@@ -19,6 +19,7 @@ Flags = NDArray[np.bool_]
 
 _QUOTE, _BACKSLASH, _COLON, _COMMA, _BLANK = (ord(sign) for sign in '"\\:, ')
 _OPEN, _CLOSE = ord("{"), ord("}")
+_SAMPLE_BYTES: Final = 512
 _LOWER: Final = 0x20  # what tells `{` from `[` and `}` from `]`
 
 
@@ -53,7 +54,9 @@ def find_fields(text: bytes, objects: int, joint: bytes) -> Fields:
     """The fields of that many objects, joined by a comma or a line break."""
     if b"[" in text or np.count_nonzero(np.frombuffer(text, np.uint8) == _OPEN) != objects:
         return _nested_fields(_compact(text, joint), objects)
-    fields = _flat_fields(text, objects)
+    # As Python's json.dumps writes it: then all of the text has blanks.
+    spaced = b'": ' in text[:_SAMPLE_BYTES]
+    fields = None if spaced else _flat_fields(text, objects)
     if fields is None:
         text = _compact(text, joint)
         fields = _flat_fields(text, objects)
