@@ -91,7 +91,7 @@ def _without_structured_data(
 ) -> Message:
     """`TIME HOST APP PROCID [MSGID] text` if the process id shows it is that, else `TIME HOST text`."""
     host, app, procid, msgid = fields.groups()
-    complete = procid is not None or fields.end() == len(rest)
+    complete = procid is not None
     text = rest[fields.end() if complete else fields.end(1) :].removeprefix(" ")
     groups = (host, app if complete else None, procid, msgid)
     return _message(priority, groups, {}, text, stamp, timestamp_ns, arrival)

@@ -25,7 +25,7 @@ from formats.syslog_time import Arrival, find_time
 _PRIORITY: Final = re.compile(r"<([0-9]{1,3})>(?:[1-9][0-9]? (?! ))?")
 _REGULAR_HEAD: Final = re.compile(r"<([0-9]{1,3})>1")
 _STRUCTURED_DATA: Final = re.compile(rf"(?:{ELEMENT})+(?= |$)", re.DOTALL)
-# `<34>Oct 11 22:14:15 host tag[pid]: text`, as syslog(3) and the daemons write it. No host is a year or a zone.
+# `<34>Oct 11 22:14:15 host tag[pid]: text`, as syslog(3) and the daemons write it; no year, no zone as host.
 _REGULAR_3164: Final = re.compile(
     r"<([0-9]{1,3})>([A-Z][a-z]{2} [ 0-9][0-9] [0-9:]{8}) (?!(?:[0-9]{4}|[A-Z]{1,5}) )([\w.-]+)"
     r" ([\w./()-]{1,48})(?:\[([0-9]{1,10})\])?: ",

@@ -45,6 +45,8 @@ _ISO: Final = re.compile(
     r"(?P<time>[0-9]{2}:[0-9]{2}:[0-9]{2}(?:[.,][0-9]{1,20})?)"
     r"(?P<zone>[Zz]| ?[+-][0-9]{2}:?[0-9]{2}| (?:UTC|GMT)(?=[ :]|$))?(?=[ :]|$)"
 )
+# A device's clock may be ahead; what lies further in the future is of last year.
+_AHEAD_NS: Final = 30 * 86_400 * NS_PER_S
 _EPOCH: Final = re.compile(r"[0-9]{10}(?:\.[0-9]{1,9})?(?= |$)")
 
 
@@ -112,11 +114,12 @@ def _bsd_ns(match: re.Match[str], arrival: Arrival) -> int | None:
         except ValueError:
             continue
         candidates.append(_ns(local) + leap_s * NS_PER_S + fraction_ns)
-    return min(candidates, key=lambda ns: abs(ns - arrival.at_ns), default=None)
+    arrived = [ns for ns in candidates if ns <= arrival.at_ns + _AHEAD_NS]
+    return max(arrived, default=min(candidates, default=None))
 
 
 def _years(arrival: Arrival, month: int, day: int) -> range:
-    """The years that may be meant: the one whose time is nearest to the arrival is."""
+    """The years that may be meant: the last one that does not put the log far after its arrival is."""
     present = datetime.fromtimestamp(arrival.at_ns / NS_PER_S, UTC).year
     # A device whose clock is years off may say Feb 29 in any year.
     reach = 4 if (month, day) == (2, 29) else 1

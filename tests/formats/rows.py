@@ -1,16 +1,13 @@
-"""A batch's logs as the rows that a search reads back."""
+"""Logs as the rows that a search reads back."""
 
 from typing import Any
 
 import pyarrow as pa
 
-from core.log_batch import LogBatch
 
-
-def stored_rows(batch: LogBatch) -> list[dict[str, Any]]:
+def stored_rows(logs: Any) -> list[dict[str, Any]]:
     """Each log as formats.restore takes it, `seq` counted from 0."""
-    batch.logs.validate(full=True)
-    logs: Any = batch.logs
+    logs.validate(full=True)
     times = logs.column("timestamp").cast(pa.int64()).to_pylist()
     arrivals = logs.column("ingested_at").cast(pa.int64()).to_pylist()
     return [

@@ -237,7 +237,7 @@ LEVELS = [(None, "info"), ("", "info"), ("WARNING", "warn"), (" Err ", "error"),
 @pytest.mark.parametrize(("sent", "stored"), LEVELS)
 def test_a_level_is_one_of_six(sent: str | int | None, stored: str, crowd: int) -> None:
     parsed = parse(array(log(level=sent), *[GOOD] * crowd))
-    assert stored_rows(parsed.batch)[0]["level"] == stored
+    assert stored_rows(parsed.batch.logs)[0]["level"] == stored
 
 
 METADATA = ("_id", "_ingested_at", "_source_ip", "_method")
@@ -262,7 +262,7 @@ AWKWARD: dict[str, Any] = {
 def round_trip(sent: dict[str, Any], crowd: int) -> dict[str, Any]:
     parsed = parse(array(*[GOOD] * crowd, json.dumps(sent).encode()))
     assert parsed.errors == []
-    found: dict[str, Any] = json.loads(restore_json(stored_rows(parsed.batch)[-1]))
+    found: dict[str, Any] = json.loads(restore_json(stored_rows(parsed.batch.logs)[-1]))
     return found
 
 
@@ -318,7 +318,7 @@ NUMBERS = [
 def test_a_number_keeps_its_digits(number: str, crowd: int) -> None:
     record = f'{{"timestamp":"{AT}","message":"m","n":{number},"in":{{"n":[{number}, {{"n":{number}}}]}}}}'
     parsed = parse(array(*[GOOD] * crowd, record.encode()))
-    restored = restore_json(stored_rows(parsed.batch)[-1]).decode()
+    restored = restore_json(stored_rows(parsed.batch.logs)[-1]).decode()
     assert f'"n":{number},"in":{{"n":[{number},{{"n":{number}}}]}}' in restored
 
 
@@ -337,7 +337,7 @@ def test_half_a_surrogate_pair_does_not_cost_the_log(text: str, kept: str, crowd
     record = f'{{"timestamp":"{AT}","message":"{text}","{text}":["{text}"]}}'
     parsed = parse(array(*[GOOD] * crowd, record.encode()))
     assert parsed.errors == []
-    found = json.loads(restore_json(stored_rows(parsed.batch)[-1]))
+    found = json.loads(restore_json(stored_rows(parsed.batch.logs)[-1]))
     assert (found["message"], found[kept]) == (kept, [kept])
 
 
@@ -364,7 +364,7 @@ def test_any_log_comes_back_as_it_was_sent(
 ) -> None:
     sent = {"timestamp": AT, "level": "debug", "service": service, "message": message, **fields}
     body = array(json.dumps(sent, ensure_ascii=ascii_only).encode(), *[GOOD] * crowd)
-    found = json.loads(restore_json(stored_rows(parse(body).batch)[0]))
+    found = json.loads(restore_json(stored_rows(parse(body).batch.logs)[0]))
     assert {name: value for name, value in found.items() if name not in METADATA} == sent
 
 
