@@ -169,7 +169,10 @@ class Splitter:
             block = block.replace(b"\0", b"\n")
         if b"\r" in block:
             block = block.replace(b"\r\n", b"\n").removesuffix(b"\r")
-        lines = [line for line in block.split(b"\n") if line]
+            # A CR before a line is a blank, as it is where a read begins.
+            lines = [line for line in (line.lstrip(b"\r") for line in block.split(b"\n")) if line]
+        else:
+            lines = [line for line in block.split(b"\n") if line]
         if len(block) > self._limit and lines and max(map(len, lines)) > self._limit:
             self.cut_messages += sum(len(line) > self._limit for line in lines)
             lines = [line[: self._limit] for line in lines]

@@ -7,7 +7,8 @@ from query.ast import Node
 from query.catalog import TOKEN_VALUE_BYTES
 from query.plan.nodes import DictionaryValues, Groups, Page, Piece, ValueKey
 from query.render_groups import key_filter, key_value, measure_columns, shown_key, stored_forms
-from query.render_where import conditions, time_ns
+from query.render_leaf import time_ns
+from query.render_where import conditions, index_condition
 from query.search import Position, TimeRange
 from query.statement import Binds, Statement
 
@@ -34,6 +35,13 @@ def facts_statement() -> Statement:
         "SELECT toUnixTimestamp64Nano(min(timestamp)), toUnixTimestamp64Nano(max(timestamp)), count()"
         " FROM logs GROUP BY _part"
     )
+
+
+def matching_statement(query: Node) -> Statement | None:
+    """How many logs of all match, where the index alone can count them."""
+    bind = Binds()
+    condition = index_condition(query, bind)
+    return None if condition is None else Statement(f"SELECT count() FROM logs WHERE {condition}", bind.values)
 
 
 def page_statement(

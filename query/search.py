@@ -9,6 +9,7 @@ from query.aggregation_request import AggregationRequest
 from query.ast import Node
 from query.iso import iso
 from query.literals import read_id
+from query.now import resolve_now
 from query.parser import parse
 from query.request import ExportRequest, RangeRequest, SearchRequest, Time
 from query.times import EPOCH_MIN, SECOND_NS, Span, read_time
@@ -75,7 +76,7 @@ class Search:
 def search_of(request: SearchRequest, now_ns: int, timeout_s: float, timeout_max_s: float) -> Search:
     """Parse the query and resolve the times. Raises QuerySyntaxError and InvalidSearch."""
     return Search(
-        query=parse(request.query),
+        query=resolve_now(parse(request.query), now_ns),
         range=range_of(request, now_ns),
         order=request.order,
         limit=request.limit,
@@ -92,7 +93,8 @@ def search_of(request: SearchRequest, now_ns: int, timeout_s: float, timeout_max
 
 def export_of(request: ExportRequest, now_ns: int) -> Search:
     """The search whose matches are exported."""
-    return Search(parse(request.query), range_of(request, now_ns), request.order, fields=request.fields, count="none")
+    query = resolve_now(parse(request.query), now_ns)
+    return Search(query, range_of(request, now_ns), request.order, fields=request.fields, count="none")
 
 
 def range_of(request: RangeRequest, now_ns: int) -> TimeRange:

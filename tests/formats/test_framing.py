@@ -24,6 +24,7 @@ FRAMES = {
     "NUL and LF": (b"<14>a\0\n<14>b\0\n", [b"<14>a", b"<14>b"]),
     "no terminator at the end": (b"<14>a\n<14>b", [b"<14>a", b"<14>b"]),
     "CR at the end": (b"<14>a\r", [b"<14>a"]),
+    "stray CRs": (b"<14>a\n\r\r\n\r<14>b\r\r\n", [b"<14>a", b"<14>b\r"]),
     "empty lines": (b"\n\r\n\0<14>a\n\n\n<14>b\n", [b"<14>a", b"<14>b"]),
     "octet counts": (b"5 <14>a6 <14>bc", [b"<14>a", b"<14>bc"]),
     "octet count over several lines": (b"9 <14>a\nb\nc5 <14>d", [b"<14>a\nb\nc", b"<14>d"]),

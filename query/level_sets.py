@@ -1,0 +1,35 @@
+"""Which of the levels a condition on `level` lets through: they have an order, and there are six."""
+
+import re
+
+from core.levels import LEVEL_RANKS, LEVELS
+from query.ast import Compare, FieldEquals, Range, Wildcard
+from query.pattern import Glob, Pattern
+
+
+def levels_of(node: FieldEquals | Compare | Range | Wildcard) -> tuple[str, ...]:
+    """The levels for which the condition holds, by rank."""
+    match node:
+        case FieldEquals():
+            return (node.value,)
+        case Compare(_, operator, value):
+            rank = LEVEL_RANKS[value]
+            holds = {
+                ">": lambda other: other > rank,
+                ">=": lambda other: other >= rank,
+                "<": lambda other: other < rank,
+                "<=": lambda other: other <= rank,
+            }[operator]
+            return tuple(level for level in LEVELS if holds(LEVEL_RANKS[level]))
+        case Range():
+            low = LEVEL_RANKS[node.low] + (not node.low_inclusive)
+            high = LEVEL_RANKS[node.high] - (not node.high_inclusive)
+            return LEVELS[low : high + 1] if low <= high else ()
+        case Wildcard():
+            covers = re.compile(_regex(node.pattern))
+            return tuple(level for level in LEVELS if covers.fullmatch(level))
+
+
+def _regex(pattern: Pattern) -> str:
+    signs = {Glob.ANY: ".*", Glob.ONE: "."}
+    return "".join(signs[part] if isinstance(part, Glob) else re.escape(part) for part in pattern)
