@@ -18,7 +18,7 @@ from alerts.state import RuleState, state_from_json, state_to_json
 TABLE: Final = "alert_journal"
 FOR_EVER_S: Final = 4_294_967_295  # the last second of a DateTime, in 2106
 DAY_S: Final = 86_400
-PENDING_MAX: Final = 5_000  # notices looked for at once
+PENDING_MAX: Final = 2_000  # notices of one look
 
 Row = dict[str, Any]
 
@@ -118,19 +118,18 @@ class Journal:
                 found.setdefault(row["rule_id"], []).append(command)
         return found
 
-    def pending_notices(self, since_ns: int) -> list[Line]:
-        """Notices from then on that nobody has done with, oldest first, each with its last delivery if any."""
+    def pending_notices(self, since_ns: int, after: tuple[int, str] | None = None) -> list[Line]:
+        """Notices from then on that nobody has done with, the oldest PENDING_MAX `after` a time and key."""
+        place = "" if after is None else " AND (at, key) > ({at:DateTime64(9, 'UTC')}, {key:String})"
         rows = self._store.select(
             "SELECT rule_id, key, group_name, toUnixTimestamp64Nano(at) AS at_ns, body"
-            f" FROM {TABLE} FINAL WHERE kind = 'notice' AND at >= {{since:DateTime64(9, 'UTC')}}"
+            f" FROM {TABLE} FINAL WHERE kind = 'notice' AND at >= {{since:DateTime64(9, 'UTC')}}{place}"
             f" AND key GLOBAL NOT IN (SELECT key FROM {TABLE} FINAL WHERE kind = 'delivery' AND done"
             " AND at >= {since:DateTime64(9, 'UTC')})"
             f" ORDER BY at, key LIMIT {PENDING_MAX}",
-            {"since": moment(since_ns)},
+            {"since": moment(since_ns)} | ({} if after is None else {"at": moment(after[0]), "key": after[1]}),
         )
-        return [
-            Line("notice", row["key"], row["at_ns"], row["group_name"], json.loads(row["body"])) for row in rows
-        ]
+        return [Line("notice", r["key"], r["at_ns"], r["group_name"], json.loads(r["body"])) for r in rows]
 
     def history(self, rule_id: str, before: tuple[int, str] | None, limit: int) -> list[Line]:
         """A page of a rule's history, newest first; `before` is the place (time and key) where the last page ended."""

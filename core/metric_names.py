@@ -46,4 +46,15 @@ REFUSED_ROWS = Metric(
     ("partition",),
 )
 
+ALERT_RULES = Metric("alert_rules", "gauge", "Alert rules by state.", ("state",))
+ALERT_EVALUATIONS = Metric(
+    "alert_evaluations_total", "counter", "Windows that alert rules have evaluated.", ("outcome",)
+)
+ALERT_LATENESS = Metric(
+    "alert_lateness_seconds", "gauge", "By how much the latest rule's evaluations began after their time."
+)
+ALERT_NOTICES = Metric(
+    "alert_notices_total", "counter", "Notices that are done with, by receiver and outcome.", ("receiver", "outcome")
+)
+
 ALL: tuple[Metric, ...] = tuple(value for value in globals().values() if isinstance(value, Metric))
