@@ -1,7 +1,7 @@
 """The actor of one alert rule: a small process that looks at its logs on a steady schedule.
 
-It is given nothing when it is made: its name says which rule it is, the alert supervisor hands out the rule, and
-the journal has its state. So it begins in the same way after any crash.
+It is given nothing when it is made: its name says which rule it is, the alert supervisor hands out the
+rule, and the journal has its state. So it begins in the same way after any crash.
 """
 
 import asyncio
@@ -42,7 +42,9 @@ Wake = Callable[[], Awaitable[Any]]
 
 
 class AlertRule:
-    """Runs one rule for ever; `fetch` gets its order, `wake` tells the notifier. Constructed in a running event loop."""
+    """Runs one rule for ever; `fetch` gets its order, `wake` tells the notifier. Constructed in a running
+    event loop.
+    """
 
     def __init__(self, fetch: Fetch, wake: Wake, clock: Clock) -> None:
         self._fetch, self._wake, self._clock = fetch, wake, clock
@@ -50,7 +52,7 @@ class AlertRule:
         self._order: RuleOrder | None = None
         self._poked = asyncio.Event()
         self._passed = asyncio.Condition()
-        self._passes = 0
+        self._pokes = self._served = 0
         self._last_error = ""
         self._task = asyncio.create_task(self._run(), name="alert-rule")
 
@@ -61,27 +63,30 @@ class AlertRule:
 
     async def poke(self) -> bool:
         """There are new commands; returns when they are carried out, False when the store is away."""
-        began = self._passes
+        self._pokes += 1
+        mine = self._pokes
         self._poked.set()
         async with self._passed:
-            # A pass that is under way may have looked for commands before this one was there.
-            await self._passed.wait_for(lambda: self._passes >= began + 2 or (self._idle() and self._passes > began))
+            await self._passed.wait_for(lambda: self._served >= mine)
         return not self._last_error
 
     async def state(self) -> str | None:
-        """The state as JSON, also what is not written yet because nothing happened; None before it is known."""
+        """The state as JSON, also what is not written yet because nothing happened; None before it is
+        known.
+        """
         runner = self._runner
         return None if runner is None or runner.state is None else state_to_json(runner.state)
 
     async def observe(self) -> dict[str, Any]:
-        """For people and the supervisor: what it evaluates, how late it was since the last call, what is wrong."""
+        """For people and the supervisor: what it evaluates, how late it was since the last call, what is
+        wrong.
+        """
         runner = self._runner
         if runner is None or runner.state is None:
-            return {"pid": os.getpid(), "state": "starting", "evaluations": 0, "failures": 0, "latest_s": 0.0,
+            return {"state": "starting", "evaluations": 0, "failures": 0, "latest_s": 0.0,
                     "evaluated_until_ns": 0, "last_error": self._last_error}  # fmt: skip
         latest_s, runner.latest_s = runner.latest_s, 0.0
         return {
-            "pid": os.getpid(),
             "rule": runner.order.rule.name,
             "state": runner.state.status,
             "value": runner.state.worst.value,
@@ -97,15 +102,12 @@ class AlertRule:
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
 
-    def _idle(self) -> bool:
-        return not self._poked.is_set()
-
     async def _run(self) -> None:
         pause_s = PAUSE_S_MIN
         commands_at_s = 0.0
         clock = SteadyClock(self._clock)
         while True:
-            poked = self._poked.is_set()
+            serving, poked = self._pokes, self._pokes > self._served
             self._poked.clear()
             try:
                 runner = await self._current(clock)
@@ -129,7 +131,7 @@ class AlertRule:
                 if poked:
                     commands_at_s = 0.0
             async with self._passed:
-                self._passes += 1
+                self._served = serving
                 self._passed.notify_all()
             await self._wait(wait_s)
 
@@ -152,7 +154,10 @@ class AlertRule:
             log.info("the notifier will find the notice by itself: %s", error)
 
     async def _wait(self, seconds: float) -> None:
-        waiting = [asyncio.ensure_future(self._poked.wait()), asyncio.ensure_future(self._clock.sleep(max(0.0, seconds)))]
+        waiting = [
+            asyncio.ensure_future(self._poked.wait()),
+            asyncio.ensure_future(self._clock.sleep(max(0.0, seconds))),
+        ]
         try:
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -180,9 +185,16 @@ class AlertRuleActor(AlertRule):
 
         super().__init__(fetch, wake, SystemClock())
 
+    async def observe(self) -> dict[str, Any]:
+        """As AlertRule.observe, and where the process is."""
+        said = await super().observe()
+        return {**said, "pid": os.getpid(), "node": ray.get_runtime_context().get_node_id()}
+
 
 def start_alert_rule(rule_id: str) -> "ActorHandle[Any]":
     """The rule's actor, started if there is none."""
     actor: Any = ray.remote(AlertRuleActor)
-    handle: ActorHandle[Any] = actor.options(**actor_options(alert_rule_name(rule_id), CPUS, CALLS_MAX)).remote()
+    handle: ActorHandle[Any] = actor.options(
+        **actor_options(alert_rule_name(rule_id), CPUS, CALLS_MAX)
+    ).remote()
     return handle

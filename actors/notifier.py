@@ -1,8 +1,9 @@
-"""The notifier: sends what stands in the journal, each notice until it is sent or given up, each receiver by itself.
+"""The notifier: sends what stands in the journal, each notice until it is sent or given up, each receiver
+by itself.
 
-The journal is its outbox. It is told when there is something new, and looks by itself now and then; what is not
-done with is found again after a crash. One that is killed between sending and writing that down sends again, with the
-same idempotency key.
+The journal is its outbox. It is told when there is something new, and looks by itself now and then; what
+is not done with is found again after a crash. One that is killed between sending and writing that down sends
+again, with the same idempotency key.
 """
 
 import asyncio
@@ -133,7 +134,10 @@ class Notifier:
         return False
 
     async def _wait(self) -> None:
-        waiting = [asyncio.ensure_future(self._awake.wait()), asyncio.ensure_future(self._clock.sleep(LOOK_INTERVAL_S))]
+        waiting = [
+            asyncio.ensure_future(self._awake.wait()),
+            asyncio.ensure_future(self._clock.sleep(LOOK_INTERVAL_S)),
+        ]
         try:
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -214,7 +218,9 @@ class Notifier:
         assert target["kind"] == "webhook", target["kind"]
         return webhook_message(notice.key, content, config, int(now_s))
 
-    async def _record(self, notice: Line, body: dict[str, Any], version: int, at_ns: int, *, done: bool) -> None:
+    async def _record(
+        self, notice: Line, body: dict[str, Any], version: int, at_ns: int, *, done: bool
+    ) -> None:
         """Write down what came of it, however long the store is away: otherwise it would be sent again."""
         rule_id = notice.body["content"]["rule"]["id"]
         row = self._journal.delivery_row(
@@ -262,5 +268,7 @@ class NotifierActor(Notifier):
 def start_notifier(store_url: StoreUrl, settings: AlertSettings) -> "ActorHandle[Any]":
     """The notifier's actor, started if there is none."""
     actor: Any = ray.remote(NotifierActor)
-    handle: ActorHandle[Any] = actor.options(**actor_options(NOTIFIER, CPUS, CALLS_MAX)).remote(store_url, settings)
+    handle: ActorHandle[Any] = actor.options(**actor_options(NOTIFIER, CPUS, CALLS_MAX)).remote(
+        store_url, settings
+    )
     return handle

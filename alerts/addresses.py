@@ -1,4 +1,6 @@
-"""Which addresses a client's URL may lead to: only those of the public Internet, unless the operator allows all."""
+"""Which addresses a client's URL may lead to: only those of the public Internet, unless the operator
+allows all.
+"""
 
 import ipaddress
 from typing import Any, Final
@@ -15,7 +17,9 @@ class RefusedAddress(OSError):
 
 
 def is_public(text: str) -> bool:
-    """Whether an address is one of the public Internet; an IPv4 address inside an IPv6 one counts as itself."""
+    """Whether an address is one of the public Internet; an IPv4 address inside an IPv6 one counts as
+    itself.
+    """
     try:
         address: Address = ipaddress.ip_address(text.partition("%")[0])
     except ValueError:

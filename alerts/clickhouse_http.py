@@ -1,4 +1,5 @@
-"""A client of ClickHouse's HTTP interface that costs no memory to speak of: the standard library, JSON both ways.
+"""A client of ClickHouse's HTTP interface that costs no memory to speak of: the standard library, JSON
+both ways.
 
 storage.clickhouse is the client of everything else. There is a process for every alert rule, and that driver,
 with all that it imports, would triple each of them.
@@ -16,7 +17,9 @@ from core.errors import SettingsError, StorageError, StorageUnavailable
 from storage.transient_codes import TRANSIENT_CODES
 
 CONNECT_TIMEOUT_S: Final = 5.0
-ANSWER_GRACE_S: Final = 5.0  # the server ends a statement at its own limit: the answer is waited for a little longer
+ANSWER_GRACE_S: Final = (
+    5.0  # the server ends a statement at its own limit: the answer is waited for a little longer
+)
 IDLE_CONNECTIONS_MAX: Final = 4
 INSERT_SETTINGS: Final[Mapping[str, Any]] = {
     "async_insert": 0,  # the answer comes when the rows are on disk
@@ -55,7 +58,9 @@ class ClickHouseHttp:
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise SettingsError("cannot read the ClickHouse URL: it must be http(s)://user:password@host:port/database")
+            raise SettingsError(
+                "cannot read the ClickHouse URL: it must be http(s)://user:password@host:port/database"
+            )
         self._secure, self._host = parts.scheme == "https", parts.hostname
         self._port = parts.port or (8443 if self._secure else 8123)
         user = f"{unquote(parts.username or 'default')}:{unquote(parts.password or '')}"
@@ -64,7 +69,9 @@ class ClickHouseHttp:
         self._lock = threading.Lock()
         self._idle: list[http.client.HTTPConnection] = []
 
-    def select(self, sql: str, parameters: Mapping[str, Any] | None = None, timeout_s: float = 30.0) -> list[dict[str, Any]]:
+    def select(
+        self, sql: str, parameters: Mapping[str, Any] | None = None, timeout_s: float = 30.0
+    ) -> list[dict[str, Any]]:
         """The rows of a SELECT, by column name; int64 as int."""
         settings = {
             "output_format_json_quote_64bit_integers": 0,
@@ -77,7 +84,9 @@ class ClickHouseHttp:
         return [dict(zip(names, row, strict=True)) for row in content["data"]]
 
     def insert(self, table: str, rows: Iterable[Row], timeout_s: float = 30.0) -> None:
-        """Insert all rows as one block: there together or not at all. Columns that are missing get their default."""
+        """Insert all rows as one block: there together or not at all. Columns that are missing get their
+        default.
+        """
         lines = "\n".join(json.dumps(row, ensure_ascii=False, separators=(",", ":")) for row in rows)
         statement = f"INSERT INTO {table} SETTINGS {_settings(INSERT_SETTINGS)} FORMAT JSONEachRow\n"
         # A lone surrogate cannot be written as UTF-8: it came in as an escape of JSON.

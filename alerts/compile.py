@@ -1,4 +1,5 @@
-"""A rule's query → its statements: the query language's own compiler, around it what is counted over a window.
+"""A rule's query → its statements: the query language's own compiler, around it what is counted over a
+window.
 
 Done once for each version of a rule, by a process that has the parser; the rule's own process only runs them.
 """
@@ -58,7 +59,9 @@ class _Compiler:
         )
 
     def new_values(self) -> str:
-        """Rows of g, n (values of the window that the look-back does not have), total and v, the first of them."""
+        """Rows of g, n (values of the window that the look-back does not have), total and v, the first of
+        them.
+        """
         condition = self._rule.condition
         assert condition.field is not None
         key = ValueKey(condition.field)
@@ -123,7 +126,9 @@ def groupable(field: str) -> bool:
 
 
 def _operands(*queries: Node) -> Sequence[Node]:
-    return [operand for query in queries for operand in (query.operands if isinstance(query, And) else (query,))]
+    return [
+        operand for query in queries for operand in (query.operands if isinstance(query, And) else (query,))
+    ]
 
 
 def _time_ns(name: str) -> str:

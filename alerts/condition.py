@@ -25,7 +25,9 @@ def level_reached(condition: Condition, value: float) -> int:
 
 
 def level_kept(condition: Condition, value: float, level: int) -> int:
-    """The rank that a group at `level` has with this value: hysteresis lets it go only past the recovery threshold."""
+    """The rank that a group at `level` has with this value: hysteresis lets it go only past the recovery
+    threshold.
+    """
     held = 0
     for rank, threshold in enumerate(condition.thresholds[:level], 1):
         if not _recovered(condition, threshold, value):

@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One group in one window: the value (None for a percentage of nothing), and whether there was a log at all."""
+    """One group in one window: the value (None for a percentage of nothing), and whether there was a log
+    at all.
+    """
 
     value: float | None
     empty: bool

@@ -82,7 +82,15 @@ class Journal:
         return self._row(rule_id, "notice", key, at_ns, json.dumps(body, ensure_ascii=False), group=group)
 
     def delivery_row(
-        self, rule_id: str, key: str, group: str, body: Mapping[str, Any], at_ns: int, *, done: bool, version: int
+        self,
+        rule_id: str,
+        key: str,
+        group: str,
+        body: Mapping[str, Any],
+        at_ns: int,
+        *,
+        done: bool,
+        version: int,
     ) -> Row:
         """What became of a notice; the newest version counts, and once `done` it is over."""
         text = json.dumps(body, ensure_ascii=False)
@@ -99,7 +107,8 @@ class Journal:
     def states(self, rule_ids: Sequence[str]) -> dict[str, RuleState]:
         """The last states of these rules, as far as there are any."""
         rows = self._store.select(
-            f"SELECT rule_id, body FROM {TABLE} FINAL WHERE kind = 'state' AND rule_id IN {{ids:Array(String)}}",
+            f"SELECT rule_id, body FROM {TABLE} FINAL"
+            " WHERE kind = 'state' AND rule_id IN {ids:Array(String)}",
             {"ids": list(rule_ids)},
         )
         return {row["rule_id"]: state_from_json(row["body"]) for row in rows}
@@ -107,8 +116,9 @@ class Journal:
     def commands(self, after: Mapping[str, int]) -> dict[str, list[Command]]:
         """The commands to these rules after the versions given, oldest first."""
         rows = self._store.select(
-            f"SELECT rule_id, body FROM {TABLE} FINAL WHERE kind = 'command' AND rule_id IN {{ids:Array(String)}}"
-            " AND key > {after:String} ORDER BY key",
+            f"SELECT rule_id, body FROM {TABLE} FINAL"
+            " WHERE kind = 'command' AND rule_id IN {ids:Array(String)} AND key > {after:String}"
+            " ORDER BY key",
             {"ids": list(after), "after": f"{min(after.values(), default=0):020d}"},
         )
         found: dict[str, list[Command]] = {}
@@ -127,12 +137,15 @@ class Journal:
             f" AND key GLOBAL NOT IN (SELECT key FROM {TABLE} FINAL WHERE kind = 'delivery' AND done"
             " AND at >= {since:DateTime64(9, 'UTC')})"
             f" ORDER BY at, key LIMIT {PENDING_MAX}",
-            {"since": moment(since_ns)} | ({} if after is None else {"at": moment(after[0]), "key": after[1]}),
+            {"since": moment(since_ns)}
+            | ({} if after is None else {"at": moment(after[0]), "key": after[1]}),
         )
         return [Line("notice", r["key"], r["at_ns"], r["group_name"], json.loads(r["body"])) for r in rows]
 
     def history(self, rule_id: str, before: tuple[int, str] | None, limit: int) -> list[Line]:
-        """A page of a rule's history, newest first; `before` is the place (time and key) where the last page ended."""
+        """A page of a rule's history, newest first; `before` is the place (time and key) where the last
+        page ended.
+        """
         place = "" if before is None else " AND (at, key) < ({at:DateTime64(9, 'UTC')}, {key:String})"
         rows = self._store.select(
             "SELECT kind, key, group_name, toUnixTimestamp64Nano(at) AS at_ns, body"

@@ -1,10 +1,12 @@
-"""The state machine of a rule: state and evaluation in, state and what happened out; no clock, no store, no network."""
+"""The state machine of a rule: state and evaluation in, state and what happened out; no clock, no store,
+no network.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
-from alerts.condition import level_kept, level_reached
+from alerts.condition import level_kept
 from alerts.evaluation import Evaluation, Reading
 from alerts.rule import SEVERITIES, Rule, Target
 from alerts.state import GroupState, RuleState
@@ -150,7 +152,9 @@ def _without_data(rule: Rule, name: str, group: GroupState, evaluation: Evaluati
         case "no_data" if group.status != "no_data":
             entry = Entry("transition", name, {"from": group.status, "to": "no_data"})
             began = group if group.episode else _new_episode(group, evaluation.until_ns)
-            began = replace(began, status="no_data", level=0, since_ns=evaluation.until_ns, owed=True, held="")
+            began = replace(
+                began, status="no_data", level=0, since_ns=evaluation.until_ns, owed=True, held=""
+            )
             return began, (entry,), ()
     return group, (), ()
 
@@ -206,7 +210,9 @@ def _resolved(rule: Rule, name: str, group: GroupState, until_ns: int) -> GroupS
 
 
 def _closing(rule: Rule, name: str, group: GroupState) -> tuple[Notice, ...]:
-    """The notice of the end, to all who were told of the beginning; also when muted, since it closes what is open."""
+    """The notice of the end, to all who were told of the beginning; also when muted, since it closes what
+    is open.
+    """
     if not group.notified_ns or not rule.send_resolved:
         return ()
     targets = informed(rule, group)

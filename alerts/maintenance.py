@@ -11,7 +11,8 @@ from alerts.rule import SECOND_NS
 class MaintenanceWindow:
     """Once from `starts_at_ns` to `ends_at_ns`, or from `minute_of_day` on certain days for `duration_ns`.
 
-    Without weekdays (0 is Monday) and days of the month, every day. `rules` are the ids that it is for; none: all.
+    Without weekdays (0 is Monday) and days of the month, every day. `rules` are the ids that it is for;
+    none: all.
     """
 
     id: str

@@ -1,4 +1,6 @@
-"""What a notice says: a plain object, made by the rule's process, kept in the journal, written out by renderers."""
+"""What a notice says: a plain object, made by the rule's process, kept in the journal, written out by
+renderers.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -63,7 +65,9 @@ def notice_content(
     sample_logs: list[dict[str, Any]],
     new_values: list[str],
 ) -> dict[str, Any]:
-    """Everything that a receiver can be told; the places of templates (alerts.template.PLACES) are its keys."""
+    """Everything that a receiver can be told; the places of templates (alerts.template.PLACES) are its
+    keys.
+    """
     threshold = next((t.value for t in rule.condition.thresholds if t.severity == notice.severity), None)
     if threshold is None:
         threshold = rule.condition.thresholds[0].value
@@ -104,7 +108,9 @@ def notice_content(
 def summary(content: Mapping[str, Any]) -> str:
     """One line that says it all."""
     rule, kind = content["rule"], content["event"]
-    of_group = f" ({content['group_by']}: {content['group']})" if content["group_by"] and content["group"] else ""
+    of_group = (
+        f" ({content['group_by']}: {content['group']})" if content["group_by"] and content["group"] else ""
+    )
     line = f"{rule['name']}{of_group} {_HEADLINES[kind]}"
     if kind in ("error", "error_resolved"):
         return f"{line}: {content['error']}" if content["error"] else line
@@ -117,13 +123,15 @@ def summary(content: Mapping[str, Any]) -> str:
 
 def condition_text(condition: Condition, threshold: float) -> str:
     """`count > 10 in 5m`."""
-    what = condition.kind
+    what: str = condition.kind
     if condition.kind == "rate":
         what = "logs/s" if condition.per_ns == SECOND_NS else "logs/min"
     elif condition.kind == "new_value":
         what = f"new values of {condition.field}"
     unit = " %" if condition.kind == "percentage" else ""
-    return f"{what} {condition.operator} {number_text(threshold)}{unit} in {duration_text(condition.window_ns)}"
+    return (
+        f"{what} {condition.operator} {number_text(threshold)}{unit} in {duration_text(condition.window_ns)}"
+    )
 
 
 def number_text(value: float | None) -> str:

@@ -7,7 +7,9 @@ from email.message import EmailMessage
 
 @dataclass(frozen=True, slots=True)
 class HttpMessage:
-    """A request. `guarded`: its URL is the client's own, so that it must not lead into the private network."""
+    """A request. `guarded`: its URL is the client's own, so that it must not lead into the private
+    network.
+    """
 
     url: str
     body: bytes

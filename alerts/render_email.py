@@ -2,9 +2,9 @@
 
 import html
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.utils import format_datetime
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from alerts.notice import number_text

@@ -17,7 +17,9 @@ ACTIONS: Final = {"resolved": "resolve", "error_resolved": "resolve", "acknowled
 EVENT_BYTES_MAX: Final = 512 * 1024
 
 
-def pagerduty_message(content: Mapping[str, Any], config: Mapping[str, Any], settings: AlertSettings) -> HttpMessage:
+def pagerduty_message(
+    content: Mapping[str, Any], config: Mapping[str, Any], settings: AlertSettings
+) -> HttpMessage:
     """The event: trigger, acknowledge or resolve."""
     action = ACTIONS.get(content["event"], "trigger")
     # An error and an alert of the same moment are two incidents.

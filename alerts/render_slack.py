@@ -17,14 +17,20 @@ SAMPLE_MAX: Final = 300
 _SIGNS: Final = {"alerting": "🔴", "no_data": "⚪", "ok": "🟢", "error": "🟠"}
 
 
-def slack_message(content: Mapping[str, Any], config: Mapping[str, Any], settings: AlertSettings) -> HttpMessage:
-    """The request. Raises NotConfigured when neither the target nor the settings have a token or a webhook."""
+def slack_message(
+    content: Mapping[str, Any], config: Mapping[str, Any], settings: AlertSettings
+) -> HttpMessage:
+    """The request. Raises NotConfigured when neither the target nor the settings have a token or a
+    webhook.
+    """
     message: dict[str, Any] = {"text": _escape(content["summary"]), "blocks": blocks(content)}
     if config.get("channel"):
         message["channel"] = config["channel"]
     url, headers, guarded = _door(config, settings)
     body = json.dumps(message, ensure_ascii=False).encode("utf-8", "replace")
-    return HttpMessage(url, body, {"Content-Type": "application/json; charset=utf-8", **headers}, "POST", guarded)
+    return HttpMessage(
+        url, body, {"Content-Type": "application/json; charset=utf-8", **headers}, "POST", guarded
+    )
 
 
 def _door(config: Mapping[str, Any], settings: AlertSettings) -> tuple[str, dict[str, str], bool]:
@@ -61,7 +67,10 @@ def blocks(content: Mapping[str, Any]) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = [
         {"type": "header", "text": {"type": "plain_text", "text": f"{sign} {rule['name']}"[:HEADER_MAX]}},
         _section(f"*{_escape(content['summary'])}*"),
-        {"type": "section", "fields": [_text(f"*{_escape(name)}*\n{_escape(str(value))}") for name, value in fields]},
+        {
+            "type": "section",
+            "fields": [_text(f"*{_escape(name)}*\n{_escape(str(value))}") for name, value in fields],
+        },
     ]
     if content["error"]:
         found.append(_section(_escape(str(content["error"]))))

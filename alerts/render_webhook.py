@@ -16,7 +16,9 @@ TIMESTAMP: Final = "X-Logray-Timestamp"
 def webhook_message(
     key: str, content: Mapping[str, Any], config: Mapping[str, Any], sent_at_s: int
 ) -> HttpMessage:
-    """The request; with a secret, the signature is the HMAC-SHA256 of timestamp, a full stop and the body, in hex."""
+    """The request; with a secret, the signature is the HMAC-SHA256 of timestamp, a full stop and the body,
+    in hex.
+    """
     values = {"id": key, **content}
     template = config.get("template")
     filled = values if template is None else fill(template, values)

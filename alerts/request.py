@@ -1,4 +1,6 @@
-"""Rules, escalation policies and maintenance windows as people send them; wrong fields are named by their paths."""
+"""Rules, escalation policies and maintenance windows as people send them; wrong fields are named by their
+paths.
+"""
 
 import re
 from collections.abc import Callable, Mapping
@@ -27,7 +29,9 @@ STEPS_MAX: Final = 20
 
 _DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)\s*(ms|s|sec|m|min|h|d|w)", re.ASCII)
 _UNITS: Final = {"sec": "s", "min": "m"}
-_IN_WORDS = re.compile(r"\s*(count|rate|percentage|new_value)?\s*(>=|<=|==|=|>|<)\s*(-?\d+(?:\.\d+)?)\s*%?\s*")
+_IN_WORDS = re.compile(
+    r"\s*(count|rate|percentage|new_value)?\s*(>=|<=|==|=|>|<)\s*(-?\d+(?:\.\d+)?)\s*%?\s*"
+)
 _OPERATORS: Final = {
     "gt": ">",
     "gte": ">=",
@@ -207,7 +211,9 @@ def validate(model: type[Model], body: object) -> Model:
 
 
 def check_rule(body: RuleBody, problem_of_query: Callable[[str], str | None]) -> None:
-    """What the fields say together. Raises InvalidRequest; `problem_of_query` gives what is wrong with a query."""
+    """What the fields say together. Raises InvalidRequest; `problem_of_query` gives what is wrong with a
+    query.
+    """
     problems: dict[str, str] = {}
     condition = body.condition
     for path, query in (("query", body.query), ("condition.of", condition.of)):
@@ -222,7 +228,9 @@ def check_rule(body: RuleBody, problem_of_query: Callable[[str], str | None]) ->
         problems["condition.of"] = "is for a condition of type percentage"
     if (condition.type == "new_value") != (condition.field is not None):
         problems["condition.field"] = (
-            "missing: whose new values?" if condition.field is None else "is for a condition of type new_value"
+            "missing: whose new values?"
+            if condition.field is None
+            else "is for a condition of type new_value"
         )
     problems |= _threshold_problems(body)
     problems |= _mask_problems("notifications", [t.model_dump(mode="json") for t in body.notifications])
@@ -234,7 +242,9 @@ def check_policy(body: PolicyBody) -> None:
     """Raises InvalidRequest when a secret is missing."""
     problems: dict[str, str] = {}
     for index, step in enumerate(body.steps):
-        problems |= _mask_problems(f"steps.{index}.targets", [t.model_dump(mode="json") for t in step.targets])
+        problems |= _mask_problems(
+            f"steps.{index}.targets", [t.model_dump(mode="json") for t in step.targets]
+        )
     if problems:
         raise InvalidRequest(problems)
 
@@ -343,6 +353,8 @@ def _problems(error: ValidationError) -> dict[str, str]:
             if not (part in KINDS and index and isinstance(each["loc"][index - 1], int))
             and not str(part).startswith(("Severities", "float", "constrained-", "function-"))
         ]
-        message = each["msg"].removeprefix("Value error, ").removeprefix("Input ").replace("should be", "must be")
+        message = (
+            each["msg"].removeprefix("Value error, ").removeprefix("Input ").replace("should be", "must be")
+        )
         found.setdefault(".".join(parts) or "body", _REASONS.get(each["type"], message))
     return found

@@ -48,8 +48,12 @@ def read_retry_after(text: str | None, now_s: float) -> float | None:
     return min(max(0.0, moment.timestamp() - now_s), RETRY_AFTER_S_MAX)
 
 
-def pause_s(attempts: int, retry_after_s: float | None, uniform: Callable[[float, float], float] = random.uniform) -> float:
-    """How long to wait after so many attempts: twice as long each time, half of it by chance; never before asked."""
+def pause_s(
+    attempts: int, retry_after_s: float | None, uniform: Callable[[float, float], float] = random.uniform
+) -> float:
+    """How long to wait after so many attempts: twice as long each time, half of it by chance; never before
+    asked.
+    """
     longest = min(PAUSE_S_MIN * 2.0 ** min(attempts, 30), PAUSE_S_MAX)
     pause = uniform(longest / 2, longest)
     return pause if retry_after_s is None else max(retry_after_s, PAUSE_S_MIN) + uniform(0, PAUSE_S_MIN)

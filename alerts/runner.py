@@ -1,7 +1,7 @@
 """A rule at work: looks at the windows that are due, writes what followed into the journal, then says so.
 
-State, history and notices of an evaluation are one insert. Before it nothing has happened, after it everything
-has: a crash at any moment loses nothing and repeats nothing.
+State, history and notices of an evaluation are one insert. Before it nothing has happened, after it
+everything has: a crash at any moment loses nothing and repeats nothing.
 """
 
 import logging
@@ -22,7 +22,9 @@ from alerts.statements import evaluate, sample_logs
 from alerts.telling import advance, next_due_ns
 from core.errors import StorageError
 
-WRITE_INTERVAL_NS: Final = 30 * 10**9  # of a state in which nothing happened; a restart evaluates again from there
+WRITE_INTERVAL_NS: Final = (
+    30 * 10**9
+)  # of a state in which nothing happened; a restart evaluates again from there
 SUMMARY_INTERVAL_NS: Final = 300 * 10**9  # of the evaluations' summary in the history
 TICK_NS: Final = 15 * 10**9  # maintenance windows begin and end without telling anybody
 SAMPLED_GROUPS_MAX: Final = 20  # of one evaluation; notices of further groups come without logs
@@ -49,8 +51,12 @@ class Summary:
         self.slowest_s, self.latest_s = max(self.slowest_s, took_s), max(self.latest_s, late_s)
         for reading in evaluation.groups.values():
             if reading.value is not None:
-                self.value_min = reading.value if self.value_min is None else min(self.value_min, reading.value)
-                self.value_max = reading.value if self.value_max is None else max(self.value_max, reading.value)
+                self.value_min = (
+                    reading.value if self.value_min is None else min(self.value_min, reading.value)
+                )
+                self.value_max = (
+                    reading.value if self.value_max is None else max(self.value_max, reading.value)
+                )
 
     def entry(self) -> Entry:
         """As a line of the history."""
@@ -69,7 +75,9 @@ class Summary:
 
 
 class Runner:
-    """One rule; everything blocks, and raises StorageError when the store fails: then nothing has happened yet."""
+    """One rule; everything blocks, and raises StorageError when the store fails: then nothing has happened
+    yet.
+    """
 
     def __init__(self, order: RuleOrder, store: Store, clock: SteadyClock) -> None:
         self._store, self._clock = store, clock
@@ -77,7 +85,7 @@ class Runner:
         self._journal = Journal(store, order.history_days)
         self.state: RuleState | None = None  # not read yet
         self._written_ns = 0
-        self._window = Window(0, 0)
+        self._window = Window(0, 0)  # the last one that was evaluated
         self._new_values: dict[str, list[str]] = {}
         self._summary = Summary()
         self.evaluations = self.failures = 0
@@ -100,9 +108,8 @@ class Runner:
         """Do what is due; True when there are notices to send."""
         if self.state is None:
             self.state = self._journal.state(self.order.rule.id)
-            self._window = Window(
-                self.state.evaluated_until_ns - self.order.rule.condition.window_ns, self.state.evaluated_until_ns
-            )
+            until_ns = self.state.evaluated_until_ns
+            self._window = Window(until_ns - self.order.rule.condition.window_ns, until_ns)
             look_for_commands = True
         told = False
         if look_for_commands:
@@ -150,7 +157,9 @@ class Runner:
     def _commit(self, step: Step, scope: str, *, force: bool = False) -> bool:
         """Add what time asks for, write everything at once, and only then take the new state for true."""
         rule, now_ns = self.order.rule, self._clock.now_ns()
-        step = step.then(advance(rule, step.state, now_ns, open_window(self.order.maintenance, rule.id, now_ns)))
+        step = step.then(
+            advance(rule, step.state, now_ns, open_window(self.order.maintenance, rule.id, now_ns))
+        )
         happened = bool(step.entries or step.notices)
         if not (happened or force or now_ns - self._written_ns >= WRITE_INTERVAL_NS):
             self.state = step.state
@@ -161,7 +170,11 @@ class Runner:
         rows = [self._journal.state_row(rule.id, state, now_ns)]
         rows += self._journal.entry_rows(rule.id, entries, scope, now_ns)
         rows += self._notice_rows(step.notices, now_ns)
-        self._journal.write(rows)
+        try:
+            self._journal.write(rows)
+        except StorageError:
+            self.state = None  # whether it was written is not known: the journal will tell
+            raise
         self.state, self._written_ns = state, now_ns
         return bool(step.notices)
 
@@ -179,7 +192,9 @@ class Runner:
         samples: dict[str, list[dict[str, Any]]] = {}
         for notice in notices:
             if notice.kind in ("firing", "repeat", "escalation") and notice.group not in samples:
-                samples[notice.group] = self._samples(notice.group) if len(samples) < SAMPLED_GROUPS_MAX else []
+                samples[notice.group] = (
+                    self._samples(notice.group) if len(samples) < SAMPLED_GROUPS_MAX else []
+                )
             rows += notice_rows(
                 self._journal,
                 self.order,

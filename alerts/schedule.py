@@ -6,7 +6,9 @@ from typing import Final
 from alerts.rule import Rule
 from core.clock import Clock
 
-MADE_UP_MAX: Final = 100  # windows missed while down that are evaluated late; older ones are recorded as skipped
+MADE_UP_MAX: Final = (
+    100  # windows missed while down that are evaluated late; older ones are recorded as skipped
+)
 CLOCK_STEP_NS: Final = 2_000_000_000  # the wall clock was set, rather than slewed, if it is off by more
 
 
@@ -31,7 +33,9 @@ def due_windows(rule: Rule, evaluated_until_ns: int, now_ns: int) -> Due:
     """What has become due since the last window; of a rule that never ran, the newest one."""
     newest_ns = (now_ns - rule.delay_ns) // rule.interval_ns * rule.interval_ns
     # A rule whose interval was changed goes on from the next point of its new grid.
-    first_ns = (evaluated_until_ns // rule.interval_ns + 1) * rule.interval_ns if evaluated_until_ns else newest_ns
+    first_ns = (
+        (evaluated_until_ns // rule.interval_ns + 1) * rule.interval_ns if evaluated_until_ns else newest_ns
+    )
     missed = (newest_ns - first_ns) // rule.interval_ns + 1
     if missed <= 0:
         return Due((), 0, 0)

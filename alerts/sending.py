@@ -23,7 +23,9 @@ KEPT_METHOD: Final = frozenset({307, 308})  # other redirects would turn the not
 ANSWER_BYTES_MAX: Final = 4096
 ANSWER_SHOWN: Final = 300
 SMTP_THREADS: Final = 8  # of their own: servers that hang must not keep other work waiting
-SLACK_ERRORS_RETRIED: Final = frozenset({"ratelimited", "rate_limited", "internal_error", "fatal_error", "service_unavailable", "request_timeout"})
+SLACK_ERRORS_RETRIED: Final = frozenset(
+    {"ratelimited", "rate_limited", "internal_error", "fatal_error", "service_unavailable", "request_timeout"}
+)
 
 
 class Sender:
@@ -98,9 +100,14 @@ class Sender:
         session = self._guarded if guarded else self._open
         if session is None:
             resolver = GuardedResolver(ThreadedResolver()) if guarded else ThreadedResolver()
-            connector = aiohttp.TCPConnector(resolver=resolver, use_dns_cache=False, limit=100, limit_per_host=0)
+            connector = aiohttp.TCPConnector(
+                resolver=resolver, use_dns_cache=False, limit=100, limit_per_host=0
+            )
             session = aiohttp.ClientSession(
-                connector=connector, timeout=self._timeout, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False
+                connector=connector,
+                timeout=self._timeout,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                trust_env=False,
             )
             if guarded:
                 self._guarded = session

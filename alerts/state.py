@@ -19,7 +19,8 @@ class Acknowledgement:
 
 @dataclass(frozen=True, slots=True)
 class GroupState:
-    """One group. An *episode* lasts from leaving `ok` to the return to it; its number is the window's end that began it.
+    """One group. An *episode* lasts from leaving `ok` to the return to it; its number is the window's end
+    that began it.
 
     `notified_ns` is the last notice of this episode, `last_notified_ns` of any; `owed` a notice not yet sent.
     """
@@ -101,7 +102,9 @@ def state_to_json(state: RuleState) -> str:
 
 
 def state_from_json(text: str) -> RuleState:
-    """The state that was kept; fields of a later version are left out, those of an earlier one have their defaults."""
+    """The state that was kept; fields of a later version are left out, those of an earlier one have their
+    defaults.
+    """
     content = _known(RuleState, json.loads(text))
     groups = {}
     for name, each in content.pop("groups", {}).items():

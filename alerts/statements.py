@@ -12,14 +12,17 @@ from alerts.rule import Rule
 from alerts.schedule import Window
 from core.errors import StorageError, StorageUnavailable
 
-GROUPS_MAX: Final = 1000  # of one rule, the largest of a window; further ones are not looked at, and that is said
+GROUPS_MAX: Final = (
+    1000  # of one rule, the largest of a window; further ones are not looked at, and that is said
+)
 TIMEOUT_EXCEEDED: Final = 159
 VALUE_CHARACTERS_MAX: Final = 2000  # of one field of a sample log in a notice
 
 
 @dataclass(frozen=True, slots=True)
 class RuleStatements:
-    """SQL with places for the window (`from_ns`, `until_ns`, `look_back_ns`), and the query's own values, encoded.
+    """SQL with places for the window (`from_ns`, `until_ns`, `look_back_ns`), and the query's own values,
+    encoded.
 
     `count` gives rows of g, n, total and (of new_value) v; `samples` the newest logs of the group `group`.
     """
@@ -32,7 +35,9 @@ class RuleStatements:
 def evaluate(
     store: Store, rule: Rule, statements: RuleStatements, window: Window, timeout_s: float
 ) -> Evaluation:
-    """Look at one window. A query that fails is an evaluation too; raises StorageUnavailable when it may work later."""
+    """Look at one window. A query that fails is an evaluation too; raises StorageUnavailable when it may
+    work later.
+    """
     parameters = {**statements.parameters, **_bounds(rule, window)}
     try:
         rows = store.select(statements.count, parameters, timeout_s)
@@ -87,7 +92,9 @@ def _value(text: str) -> Any:
         value = json.loads(text)
     except ValueError:
         value = text
-    return _cut(value) if isinstance(value, str) else value if len(text) <= VALUE_CHARACTERS_MAX else _cut(text)
+    return (
+        _cut(value) if isinstance(value, str) else value if len(text) <= VALUE_CHARACTERS_MAX else _cut(text)
+    )
 
 
 def _cut(text: str) -> str:

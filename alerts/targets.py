@@ -114,7 +114,7 @@ class EmailTarget(TargetBody):
     def _addressable(cls, addresses: tuple[str, ...]) -> tuple[str, ...]:
         for address in addresses:
             name, _, host = address.rpartition("@")
-            if not name or not host or not address.isprintable() or any(c in address for c in " <>,;\"\\"):
+            if not name or not host or not address.isprintable() or any(c in address for c in ' <>,;"\\'):
                 raise ValueError(f"{address[:100]!r} is not an email address")
         return addresses
 
@@ -153,7 +153,7 @@ def masked(target: Mapping[str, Any]) -> dict[str, Any]:
         if shown.get(name) is not None:
             shown[name] = MASK
     if target.get("type") == "webhook":
-        shown["headers"] = {name: MASK for name in target.get("headers") or {}}
+        shown["headers"] = dict.fromkeys(target.get("headers") or {}, MASK)
         shown["url"] = masked_url(str(target["url"]))
     return shown
 
@@ -168,7 +168,9 @@ def masked_url(url: str) -> str:
 
 
 def unmasked(sent: Any, kept: list[Mapping[str, Any]]) -> Any:
-    """A list of targets in which what came back masked is what was kept: one of the same kind that looks the same."""
+    """A list of targets in which what came back masked is what was kept: one of the same kind that looks
+    the same.
+    """
     if not isinstance(sent, list):
         return sent
     left = list(kept)
@@ -181,7 +183,10 @@ def _unmasked_one(sent: Any, left: list[Mapping[str, Any]]) -> Any:
     for index, kept in enumerate(left):
         if kept.get("type") == sent.get("type") and _looks_alike(sent, masked(kept)):
             del left[index]
-            return {**sent, **{name: kept[name] for name in sent if _hidden(masked(kept).get(name)) and name in kept}}
+            return {
+                **sent,
+                **{name: kept[name] for name in sent if _hidden(masked(kept).get(name)) and name in kept},
+            }
     return sent
 
 

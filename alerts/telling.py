@@ -1,4 +1,6 @@
-"""When who is told: owed notices, what holds them back, repeats and escalation; as time passes, without any query."""
+"""When who is told: owed notices, what holds them back, repeats and escalation; as time passes, without
+any query.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -70,7 +72,15 @@ def _error_notice(rule: Rule, state: RuleState, silence: Silence | None) -> Step
         entry = Entry("not_sent", "", {"notice": "error", "why": silence.reason})
         return Step(replace(state, error_owed=True), (entry,))
     notice = Notice(
-        "error", "", state.error_episode, 1, "warning", None, state.error_episode, rule.targets, {"error": state.error}
+        "error",
+        "",
+        state.error_episode,
+        1,
+        "warning",
+        None,
+        state.error_episode,
+        rule.targets,
+        {"error": state.error},
     )
     return Step(replace(state, error_notices=1, error_owed=False), (), (notice,))
 
@@ -88,7 +98,11 @@ class _Teller:
         entries: list[Entry] = []
         notices: list[Notice] = []
         acknowledged = group.acknowledged
-        if acknowledged is not None and acknowledged.until_ns is not None and self.now_ns >= acknowledged.until_ns:
+        if (
+            acknowledged is not None
+            and acknowledged.until_ns is not None
+            and self.now_ns >= acknowledged.until_ns
+        ):
             group = self._start_escalation(replace(group, acknowledged=None))
             entries.append(Entry("unacknowledged", self.name, {"why": "its time is over"}))
         if group.owed:
@@ -153,9 +167,7 @@ class _Teller:
             if round_ > policy.repeats:
                 return replace(group, escalation_due_ns=None)
         due_ns = self.now_ns + policy.steps[following].delay_ns
-        return replace(
-            group, escalation_step=following, escalation_round=round_, escalation_due_ns=due_ns
-        )
+        return replace(group, escalation_step=following, escalation_round=round_, escalation_due_ns=due_ns)
 
     def _told(
         self,
@@ -169,7 +181,15 @@ class _Teller:
         severity = severity_of(self.rule, group.level)
         notices.append(
             Notice(
-                kind, self.name, group.episode, number, severity, group.value, group.since_ns, targets, detail or {}
+                kind,
+                self.name,
+                group.episode,
+                number,
+                severity,
+                group.value,
+                group.since_ns,
+                targets,
+                detail or {},
             )
         )
         group = replace(group, notices=number)

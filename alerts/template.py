@@ -14,11 +14,12 @@ TEMPLATE_NESTING_MAX: Final = 16
 _PLACE = re.compile(r"\{\{\s*([A-Za-z_][\w.]*)\s*\}\}")
 
 # Everything that a notice has; alerts.notice makes it.
-PLACES: Final = frozenset(
-    """id event state severity group group_by value threshold operator condition window window_from window_until
-    episode since at number summary error detail new_values sample_logs links links.search links.alert
-    rule rule.id rule.name rule.description rule.query rule.labels""".split()
-)
+PLACES: Final = frozenset({
+    "id", "event", "state", "severity", "group", "group_by", "value", "threshold", "operator",
+    "condition", "window", "window_from", "window_until", "episode", "since", "at", "number", "summary",
+    "error", "detail", "new_values", "sample_logs", "links", "links.search", "links.alert", "rule",
+    "rule.id", "rule.name", "rule.description", "rule.query", "rule.labels",
+})  # fmt: skip
 
 
 def template_problem(template: Any) -> str | None:

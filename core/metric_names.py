@@ -54,7 +54,10 @@ ALERT_LATENESS = Metric(
     "alert_lateness_seconds", "gauge", "By how much the latest rule's evaluations began after their time."
 )
 ALERT_NOTICES = Metric(
-    "alert_notices_total", "counter", "Notices that are done with, by receiver and outcome.", ("receiver", "outcome")
+    "alert_notices_total",
+    "counter",
+    "Notices that are done with, by receiver and outcome.",
+    ("receiver", "outcome"),
 )
 
 ALL: tuple[Metric, ...] = tuple(value for value in globals().values() if isinstance(value, Metric))

@@ -87,6 +87,7 @@ class AlertSettings(Section):
     """Alert rules and the receivers of their notices."""
 
     public_url: str = "http://localhost:8080"  # how readers of a notice reach the API
+    rules_max: Annotated[int, Field(ge=1, le=10_000)] = 500  # each is a process
     history_days: Annotated[int, Field(ge=1, le=3650)] = 90
     evaluation_timeout_s: Annotated[float, Field(gt=0, le=300)] = 30.0
     allow_private_webhooks: bool = False  # to private, loopback and link-local addresses
