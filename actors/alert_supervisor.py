@@ -272,8 +272,8 @@ class AlertSupervisor:
         window = Window(state.evaluated_until_ns - order.rule.condition.window_ns, state.evaluated_until_ns)
         rows = [journal.state_row(order.rule.id, closed, now_ns)]
         rows += journal.entry_rows(order.rule.id, step.entries, f"{now_ns:020d}-ended", now_ns)
-        for notice in step.notices:
-            rows += notice_rows(journal, order, notice, window, now_ns, [], [])
+        for place, notice in enumerate(step.notices):
+            rows += notice_rows(journal, order, notice, window, now_ns + place, [], [])
         journal.write(rows)
 
 

@@ -70,7 +70,7 @@ class Journal:
                 rule_id,
                 "history",
                 f"{scope}-{number:03d}",
-                at_ns,
+                at_ns + number,
                 json.dumps({"event": entry.kind, **entry.detail}, ensure_ascii=False),
                 group=entry.group,
             )

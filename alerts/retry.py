@@ -54,6 +54,6 @@ def pause_s(
     """How long to wait after so many attempts: twice as long each time, half of it by chance; never before
     asked.
     """
-    longest = min(PAUSE_S_MIN * 2.0 ** min(attempts, 30), PAUSE_S_MAX)
+    longest = min(PAUSE_S_MIN * 2.0 ** min(attempts - 1, 30), PAUSE_S_MAX)
     pause = uniform(longest / 2, longest)
     return pause if retry_after_s is None else max(retry_after_s, PAUSE_S_MIN) + uniform(0, PAUSE_S_MIN)

@@ -85,6 +85,7 @@ class Runner:
         self._journal = Journal(store, order.history_days)
         self.state: RuleState | None = None  # not read yet
         self._written_ns = 0
+        self._stamp_ns = 0  # of the last row: what happened later sorts later, also within one look of the clock
         self._window = Window(0, 0)  # the last one that was evaluated
         self._new_values: dict[str, list[str]] = {}
         self._summary = Summary()
@@ -167,15 +168,17 @@ class Runner:
         assert self.state is not None
         state = replace(step.state, revision=self.state.revision + 1)
         entries = [*step.entries, *self._summary_entry(now_ns)]
-        rows = [self._journal.state_row(rule.id, state, now_ns)]
-        rows += self._journal.entry_rows(rule.id, entries, scope, now_ns)
-        rows += self._notice_rows(step.notices, now_ns)
+        at_ns = max(now_ns, self._stamp_ns + 1)
+        rows = [self._journal.state_row(rule.id, state, at_ns)]
+        rows += self._journal.entry_rows(rule.id, entries, scope, at_ns)
+        rows += self._notice_rows(step.notices, at_ns)
         try:
             self._journal.write(rows)
         except StorageError:
             self.state = None  # whether it was written is not known: the journal will tell
             raise
         self.state, self._written_ns = state, now_ns
+        self._stamp_ns = at_ns + max(len(entries), len(step.notices))
         return bool(step.notices)
 
     def _summary_entry(self, now_ns: int) -> list[Entry]:
@@ -190,7 +193,7 @@ class Runner:
     def _notice_rows(self, notices: Sequence[Notice], at_ns: int) -> list[Row]:
         rows: list[Row] = []
         samples: dict[str, list[dict[str, Any]]] = {}
-        for notice in notices:
+        for place, notice in enumerate(notices):
             if notice.kind in ("firing", "repeat", "escalation") and notice.group not in samples:
                 samples[notice.group] = (
                     self._samples(notice.group) if len(samples) < SAMPLED_GROUPS_MAX else []
@@ -200,7 +203,7 @@ class Runner:
                 self.order,
                 notice,
                 self._window,
-                at_ns,
+                at_ns + place,
                 samples.get(notice.group, []),
                 self._new_values.get(notice.group, []),
             )

@@ -10,7 +10,7 @@ from storage.clickhouse import ClickHouse
 
 
 @pytest.fixture
-def store(clickhouse: ClickHouse, clickhouse_url: SecretStr) -> Iterator[ClickHouseHttp]:
+def alert_store(clickhouse: ClickHouse, clickhouse_url: SecretStr) -> Iterator[ClickHouseHttp]:
     """A client of a database with all tables."""
     client = ClickHouseHttp(clickhouse_url.get_secret_value())
     yield client

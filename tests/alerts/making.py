@@ -1,6 +1,7 @@
 """Rules, logs and clocks for the tests of alerting."""
 
 import asyncio
+import time
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
@@ -16,7 +17,8 @@ from alerts.rule import SECOND_NS, Condition, Rule, Target, Threshold
 from storage.clickhouse import ClickHouse
 from storage.log_table import LOGS_SCHEMA, insert_logs
 
-BEGIN_NS = 1_700_000_000 * SECOND_NS  # a multiple of 10 s and of 100 s
+# Not long ago, since the journal forgets; a multiple of every interval that is used.
+BEGIN_NS = int(time.time()) // 1200 * 1200 * SECOND_NS
 MINUTE_NS = 60 * SECOND_NS
 WEBHOOK = Target("webhook-1", "webhook", {"url": "http://127.0.0.1:1/"})
 

@@ -35,7 +35,13 @@ class Play:
                 groups = {name: Reading(each, False) for name, each in value.items()}
             elif error is None:
                 empty = value == EMPTY
-                reading = None if empty and self.rule.condition.kind == "percentage" else 0.0 if empty else float(value)
+                reading = (
+                    None
+                    if empty and self.rule.condition.kind == "percentage"
+                    else 0.0
+                    if empty
+                    else float(value)
+                )
                 groups = {"": Reading(reading, empty)}
             evaluation = Evaluation(until_ns - MINUTE_NS, until_ns, groups, error)
             said += self._take(apply_evaluation(self.rule, self.state, evaluation, self.now_ns))
@@ -46,7 +52,9 @@ class Play:
         self.now_ns += int(seconds * SECOND_NS)
         return self._take(Step(self.state))
 
-    def do(self, kind: CommandKind, *, user: str = "ann", seconds: float | None = None, group: str = "") -> list[str]:
+    def do(
+        self, kind: CommandKind, *, user: str = "ann", seconds: float | None = None, group: str = ""
+    ) -> list[str]:
         """Carry out a command now."""
         self.now_ns += 1
         until_ns = None if seconds is None else self.now_ns + int(seconds * SECOND_NS)

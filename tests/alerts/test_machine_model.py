@@ -71,7 +71,11 @@ class Model:
             return []
         since = float("inf") if self.told_at is None else self.now - self.told_at
         if self.owed:
-            return [self.tell({"alerting": "firing"}.get(self.status, "no_data"))] if since >= self.cooldown else []
+            return (
+                [self.tell({"alerting": "firing"}.get(self.status, "no_data"))]
+                if since >= self.cooldown
+                else []
+            )
         if self.repeat is not None and since >= max(self.repeat, self.cooldown):
             return [self.tell("repeat")]
         return []

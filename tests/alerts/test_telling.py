@@ -13,7 +13,10 @@ from tests.alerts.playing import Play
 TEAM, BOSS = Target("webhook-team", "webhook", {}), Target("webhook-boss", "webhook", {})
 PAGER = Target("pagerduty-1", "pagerduty", {})
 POLICY = EscalationPolicy(
-    "policy-1", "on call", (EscalationStep(60 * SECOND_NS, (TEAM,)), EscalationStep(120 * SECOND_NS, (BOSS,))), 1
+    "policy-1",
+    "on call",
+    (EscalationStep(60 * SECOND_NS, (TEAM,)), EscalationStep(120 * SECOND_NS, (BOSS,))),
+    1,
 )
 
 
@@ -119,7 +122,9 @@ def test_an_acknowledgement_of_an_episode_that_has_ended_is_nothing() -> None:
     play.see(11)
     old = play.state.groups[""].episode
     play.see(0, 11)
-    step = apply_command(play.rule, play.state, Command(play.now_ns + 1, "acknowledge", "ann", "", None, (("", old),)))
+    step = apply_command(
+        play.rule, play.state, Command(play.now_ns + 1, "acknowledge", "ann", "", None, (("", old),))
+    )
     assert step.state.groups[""].acknowledged is None
 
 
