@@ -25,6 +25,7 @@ from deployments.health import HealthApi
 from deployments.ingest import Ingest
 from deployments.search_api import log_routes, search_routes
 from storage.clickhouse import ClickHouse
+from storage.dead_letters import DeadLetters
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ class Replica:
 
 
 class StoreRoutes:
-    """Routes that need the store, whose URL the supervisor knows once the service has started (an ASGI app)."""
+    """An ASGI app for routes that need the store: its URL is known once the service has started."""
 
     def __init__(self, actors: NamedActors, build: Callable[[SecretStr], list[Route]]) -> None:
         self._actors, self._build = actors, build
