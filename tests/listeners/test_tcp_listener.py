@@ -5,6 +5,7 @@ import socket
 import ssl
 import struct
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -224,11 +225,32 @@ def test_a_full_log_stops_the_reading_and_nothing_is_lost(start_service: StartSe
     while service.kept < count:
         service.call(service.writer.drain(10))
     sender.join()
-    rows = service.clickhouse.query("SELECT count(), uniqExact(message), max(length(message)) FROM logs").rows
     service.call(service.writer.drain(30))
     rows = service.clickhouse.query("SELECT count(), uniqExact(message) FROM logs").rows
     assert rows == [(count, count)]
     assert not service.listener.observe().paused
+
+
+def test_a_thousand_idle_connections_leave_the_busy_one_alone(service: ListenerService) -> None:
+    with ExitStack() as stack:
+        idle = [stack.enter_context(service.connect()) for _ in range(1000)]
+        until(lambda: service.listener.observe().connections == 1000, "all of them")
+        idle[0].sendall(SYSLOG)  # half a line
+        service.send((SYSLOG + b"\n") * 20_000)
+        service.wait_kept(20_000)
+        assert service.listener.observe().connections == 1000
+    service.wait_kept(20_001)
+
+
+def test_logs_that_are_much_larger_than_their_lines_are_stored(service: ListenerService) -> None:
+    # Flattened, each of a thousand fields carries the long name of the object around them.
+    inner = ",".join(f'"f{number}":{number}' for number in range(900))
+    line = f'{{"timestamp": 1705312800, "message": "m", "{"x" * 480}": {{{inner}}}}}\n'
+    service.send(line.encode() * 40)
+    service.wait_kept(40)
+    service.call(service.writer.drain(30))
+    found = service.clickhouse.query("SELECT count(), min(length(attributes)) FROM logs").rows
+    assert found == [(40, 900)]
 
 
 def test_a_drain_takes_in_what_the_kernel_holds(start_service: StartService) -> None:
@@ -287,6 +309,29 @@ def test_udp_takes_a_message_a_datagram(start_service: StartService) -> None:
     assert {(log["method"], log["source_ip"]) for log in logs} == {("udp", HOST)}
     assert service.dead_letters(1)[0]["method"] == "udp"
     assert service.counted("logs_ingested_total", "udp") == 4
+
+
+def test_udp_rests_while_nothing_can_be_written(start_service: StartService) -> None:
+    service = start_service(
+        udp=True, wal={"bytes_max": 16 * MIB, "flush_interval_s": 60.0}, unsent_bytes_max=MIB
+    )
+    datagram = SYSLOG + b"x" * 8000
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+
+        def full() -> bool:
+            for _ in range(50):
+                sender.sendto(datagram, (HOST, service.udp_port))
+            return service.listener.observe().paused
+
+        until(full, "the bound")
+
+        def heard_again() -> bool:
+            service.call(service.writer.drain(20))
+            sender.sendto(b"<14>the last", (HOST, service.udp_port))
+            return "the last" in messages(service)
+
+        until(heard_again, "a message after the rest")
+    assert not service.listener.observe().paused
 
 
 def tls_settings(server: Identity, **more: Path) -> dict[str, Path]:
