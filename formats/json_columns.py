@@ -69,7 +69,8 @@ def _names(fields: Fields) -> Names:
         return Names(outermost[codes], list(known))
     numbers = outermost[codes]
     paths = list(known)
-    for depth in range(2, int(fields.depth.max()) + 1):
+    # What lies deeper belongs to odd records: its numbers do not matter.
+    for depth in range(2, min(int(fields.depth.max()), _DEPTH_MAX) + 1):
         here = np.flatnonzero(fields.depth == depth)
         above = np.where(fields.depth == depth - 1, np.arange(len(codes)), -1)
         parents = numbers[np.maximum.accumulate(above)[here]]
