@@ -15,6 +15,7 @@ from pydantic import SecretStr
 from ray.actor import ActorHandle
 from ray.exceptions import RayError
 
+from actors.alert_supervisor import start_alert_supervisor
 from actors.embedded_clickhouse import start_embedded_clickhouse
 from actors.metrics_hub import start_metrics_hub
 from actors.nodes import ClusterNode, living_nodes, partitions_of
@@ -165,6 +166,10 @@ class Supervisor:
         if self._store_url is not None:
             search, url = self._settings.search, self._store_url
             await attempt("query-planner", self._start("query-planner", start_query_planner, search, url))
+            alerts = self._settings.alerts
+            await attempt(
+                "alert-supervisor", self._start("alert-supervisor", start_alert_supervisor, alerts, url)
+            )
         for node in nodes:
             await attempt(f"listeners on {node.address}", self._start_listeners(node))
         self._forget_nodes({node.id for node in nodes})

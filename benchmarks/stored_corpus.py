@@ -1,4 +1,4 @@
-"""Fills the log table on the server's side with logs like those of benchmarks.corpus, through its own settings.
+"""Fills the log table on the server's side with logs like those of benchmarks.corpus.
 
 Ten days, evenly spread; log n is always the same, so that a fill can be broken off and go on.
 """
@@ -21,12 +21,15 @@ FILL: Final = """
 INSERT INTO logs (timestamp, seq, level, service, message, attributes, shape, ingested_at, source_ip, method)
 WITH
     x -> sipHash64(number, x) AS draw,
-    (x, weights) -> arrayFirstIndex(bound -> bound > draw(x) % arraySum(weights), arrayCumSum(weights)) AS choice,
+    (x, weights) -> arrayFirstIndex(bound -> bound > draw(x) % arraySum(weights), arrayCumSum(weights))
+        AS choice,
     choice(1, {weights:Array(UInt64)}) AS shape_number,
     toString(draw(2) % 100000) AS n,
     toUInt64(least(floor(5 * pow((draw(3) % 1000000 + 1) / 1000001, -1 / 1.2)), 1e15)) % 9000 AS duration
 SELECT
-    fromUnixTimestamp64Nano(toInt64({begin:Int64} + intDiv(toInt128({span:Int64}) * number, {rows:UInt64})), 'UTC') AS at,
+    fromUnixTimestamp64Nano(
+        toInt64({begin:Int64} + intDiv(toInt128({span:Int64}) * number, {rows:UInt64})), 'UTC'
+    ) AS at,
     number,
     {levels:Array(String)}[shape_number],
     {services:Array(String)}[draw(4) % 20 + 1],
@@ -72,7 +75,8 @@ def fill(store: ClickHouse, rows: int) -> None:
             },
             {"max_insert_threads": 2, "max_execution_time": 0},
         )
-        print(f"filled {first + count:,} rows, {count / (time.monotonic() - began):,.0f} a second", flush=True)
+        rate = count / (time.monotonic() - began)
+        print(f"filled {first + count:,} rows, {rate:,.0f} a second", flush=True)
 
 
 def wait_for_merges(store: ClickHouse) -> None:

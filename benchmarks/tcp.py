@@ -107,7 +107,8 @@ def throughput(instance: Instance, kind: str, duration_s: float, connections: in
 def idle_cost(instance: Instance, arguments: argparse.Namespace) -> dict[str, Any]:
     """How fast one busy connection is beside many idle ones, as a share of what it is alone."""
     load = new_load(instance, "json")
-    alone, beside = [], []
+    alone: list[tuple[float, float]] = []
+    beside: list[tuple[float, float]] = []
     for _ in range(arguments.rounds):
         alone.append(busy_rate(instance, load, arguments.duration / 2))
         with ExitStack() as stack:
@@ -116,19 +117,33 @@ def idle_cost(instance: Instance, arguments: argparse.Namespace) -> dict[str, An
             beside.append(busy_rate(instance, load, arguments.duration / 2))
     return {
         "idle_connections": arguments.idle,
-        "lines_per_s_alone": [round(rate) for rate in alone],
-        "lines_per_s_beside": [round(rate) for rate in beside],
-        "ratio": round(statistics.median(beside) / statistics.median(alone), 3),
+        "lines_per_s_alone": [round(rate) for rate, _ in alone],
+        "lines_per_s_beside": [round(rate) for rate, _ in beside],
+        "ratio": round(median_of(beside, 0) / median_of(alone, 0), 3),
+        "listener_cpu_us_per_line_alone": round(median_of(alone, 1), 2),
+        "listener_cpu_us_per_line_beside": round(median_of(beside, 1), 2),
         **verdict(instance, load),
     }
 
 
-def busy_rate(instance: Instance, load: TcpLoad, duration_s: float) -> float:
-    """Lines a second of one connection."""
-    before = load.sent
+def median_of(measurements: list[tuple[float, float]], index: int) -> float:
+    """The median of one of the two figures."""
+    return statistics.median(measurement[index] for measurement in measurements)
+
+
+def busy_rate(instance: Instance, load: TcpLoad, duration_s: float) -> tuple[float, float]:
+    """Lines a second of one connection, and the listener's CPU in µs a line."""
+    before, cpu_s = load.sent, listener_cpu_s(instance)
     elapsed_s = load.send(duration_s, 1)
     wait_until_stored(instance, load)
-    return (load.sent - before) / elapsed_s
+    lines = load.sent - before
+    return lines / elapsed_s, (listener_cpu_s(instance) - cpu_s) * 1e6 / lines
+
+
+def listener_cpu_s(instance: Instance) -> float:
+    """CPU seconds of the listener since it began."""
+    usage = usage_by_name(instance.instance_id)
+    return sum(used.cpu_s for name, used in usage.items() if "Listener" in name)
 
 
 def new_load(instance: Instance, kind: str) -> TcpLoad:

@@ -39,7 +39,9 @@ class NotReady(LograyError):
 def deploy(settings: Settings) -> None:
     """Start the actors, then the HTTP applications; returns when all run. Raises NotReady."""
     assert settings.api_key is not None, "the launcher has filled it in"
-    replica = ReplicaSettings(hash_key(settings.api_key.get_secret_value()), settings.http.host)
+    replica = ReplicaSettings(
+        hash_key(settings.api_key.get_secret_value()), settings.http.host, settings.alerts
+    )
     targets = [
         serve.RunTarget(target=_ingest(settings, replica), name="ingest", route_prefix=INGEST_PREFIX),
         serve.RunTarget(target=_api(settings, replica), name="api", route_prefix="/"),

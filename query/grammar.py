@@ -85,7 +85,7 @@ class FieldGroup:
 
 @dataclass(frozen=True, slots=True)
 class Sign:
-    """`(`, `)`, `AND`, `OR`, `NOT`, `-` or `+`."""
+    """`(`, `)`, `AND`, `OR`, `NOT`, `-`, `!` or `+`."""
 
     sign: str
 
@@ -199,7 +199,7 @@ _plain_term = (pp.Opt(_any_head) + pp.Located(_quoted | _broken_quote | _regex |
     lambda found: Term(None, found[1][0], found[0])
 )
 _group_term = _value.copy().set_parse_action(lambda found: Term(None, found[1][0], found[0]))
-_sign = _element(r"[()]|(?:AND|OR|NOT|&&|\|\|)" + _WORD_END + r"|[+-]", "operator").set_parse_action(
+_sign = _element(r"[()]|(?:AND|OR|NOT|&&|\|\|)" + _WORD_END + r"|[+!-]", "operator").set_parse_action(
     lambda found: Sign({"&&": "AND", "||": "OR"}.get(found[0], found[0]))
 )
 

@@ -15,7 +15,7 @@ _TOKEN: Final = re.compile(
     (?P<skip> '(?:[^'\\]|\\.|'')*+(?:'|\\?\Z) | `(?:[^`\\]|\\.)*+(?:`|\\?\Z) | "(?:[^"\\]|\\.)*+(?:"|\\?\Z)
             | --[^\n]* | /\*.*?(?:\*/|\Z) )
     | \bFORMAT\s+(?P<format>[A-Za-z_]\w*)
-    | \b(?P<word>SELECT|VALUES|WITH|INFILE)\b
+    | \b(?P<word>SELECT|VALUES|WITH|INFILE|SETTINGS)\b
     | (?P<end>;)
     """,
     re.IGNORECASE | re.VERBOSE | re.DOTALL,
@@ -47,6 +47,7 @@ class Statement:
     kind: Kind
     sql: bytes
     format: str | None = None
+    settings: bytes = b""  # an INSERT's SETTINGS clause
     data: bytes = b""
     streams: bool = False  # its answer can be had block by block
 
@@ -76,16 +77,18 @@ def read_statement(query: bytes, body: bytes) -> Statement:
 
 
 def _read_insert(text: bytes) -> Statement:
+    settings: int | None = None
     for token in _TOKEN.finditer(text, 0, HEAD_BYTES_MAX):
         word = (token["word"] or b"").upper()
         if word in (b"SELECT", b"WITH", b"INFILE"):
             return Statement(Kind.OTHER, text)
-        if word == b"VALUES":
-            return Statement(Kind.INSERT, text[: token.start()], "Values", text[token.end() :])
-        if token["format"]:
-            return Statement(
-                Kind.INSERT, text[: token.start()], token["format"].decode(), _data(text, token.end())
-            )
+        if word == b"SETTINGS":
+            settings = token.start()
+        if word == b"VALUES" or token["format"]:
+            format_name = token["format"].decode() if token["format"] else "Values"
+            data = _data(text, token.end()) if token["format"] else text[token.end() :]
+            end = token.start() if settings is None else settings
+            return Statement(Kind.INSERT, text[:end], format_name, text[end : token.start()], data)
     return Statement(Kind.OTHER, text)
 
 

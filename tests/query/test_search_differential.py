@@ -1,41 +1,24 @@
 """Whole searches made at random: logs, order, pages, totals and aggregations are those of plain Python."""
 
 import asyncio
-import json
 import random
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
-from core.clock import SystemClock
-from query.execution import Execution
 from query.iso import iso
 from query.parser import parse
 from query.request import SearchRequest, parse_request
 from query.search import search_of
-from query.session import Session
 from storage.clickhouse import ClickHouse
 from tests.query.aggregation_evaluator import aggregate
 from tests.query.evaluator import StoredLog, matches
 from tests.query.generated import Generator
+from tests.query.searcher import Searcher
 from tests.query.stored_logs import stored_logs
 
 SEARCHES = 250
-CLOCK = SystemClock()
-
-
-class Searcher:
-    """Runs searches on a store as the planner does."""
-
-    def __init__(self, clickhouse: ClickHouse) -> None:
-        self._clickhouse, self._threads = clickhouse, ThreadPoolExecutor(2)
-
-    async def __call__(self, **body: Any) -> Any:
-        search = search_of(parse_request(SearchRequest, body), CLOCK.now_ns(), 30, 30)
-        session = Session(self._clickhouse, self._threads, CLOCK, CLOCK.monotonic_s() + 30)
-        return json.loads(await Execution(session, search, count_budget_s=10).run())
 
 
 @pytest.fixture

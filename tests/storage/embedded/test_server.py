@@ -15,6 +15,7 @@ import zstandard
 from pydantic import SecretStr
 
 from storage.clickhouse import ClickHouse
+from tests.conditions import wait_until
 from tests.conftest import EmbeddedProcess
 from tests.storage.embedded.http import POOL, address, answer, ask, credentials, reading
 
@@ -29,13 +30,6 @@ def url(clickhouse_url: SecretStr) -> SecretStr:
 def queries_running(url: SecretStr, comment: str) -> int:
     sql = "SELECT count() FROM system.processes WHERE Settings['log_comment'] = {id:String}"
     return int(answer(url, sql, param_id=comment))
-
-
-def wait_until(condition: Any, within_s: float = 10) -> None:
-    deadline = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_curl_can_ask(url: SecretStr) -> None:
@@ -168,8 +162,10 @@ def test_rows_can_be_inserted_in_any_format(url: SecretStr) -> None:
     answer(url, body=b"INSERT INTO t FORMAT JSONEachRow\n" + b'{"a": 2, "b": "y"}\n{"a": 3, "b": "z"}')
     answer(url, "INSERT INTO t (b, a) VALUES ('SELECT', 4)")
     answer(url, "INSERT INTO t SELECT 5, 'five'")
-    assert (
-        answer(url, "SELECT * FROM t ORDER BY a FORMAT TSV") == "1\tx;\\n\n2\ty\n3\tz\n4\tSELECT\n5\tfive\n"
+    answer(url, "INSERT INTO t SETTINGS async_insert = 0 FORMAT TSV", body=b"6\tsix\n")
+    answer(url, "INSERT INTO {t:Identifier} (a) VALUES (7)", param_t="t")
+    assert answer(url, "SELECT * FROM t ORDER BY a FORMAT TSV") == (
+        "1\tx;\\n\n2\ty\n3\tz\n4\tSELECT\n5\tfive\n6\tsix\n7\t\n"
     )
 
 
@@ -178,6 +174,29 @@ def test_an_insert_that_cannot_be_read_stores_nothing(url: SecretStr) -> None:
     refusal = ask(url, "INSERT INTO t FORMAT CSV", body=b"1\n2\nthree\n")
     assert refusal.status == 400
     assert answer(url, "SELECT count() FROM t") == "0\n"
+
+
+@pytest.mark.parametrize(
+    ("obstacle", "code"),
+    [
+        ("ALTER TABLE t ADD CONSTRAINT c CHECK a != 3", "469"),
+        ("CREATE MATERIALIZED VIEW v ENGINE = Memory AS SELECT throwIf(a = 3) FROM t", "395"),
+        ("ALTER TABLE t MODIFY SETTING parts_to_throw_insert = 1, parts_to_delay_insert = 1", "252"),
+    ],
+    ids=["a constraint", "a view", "too many parts"],
+)
+@pytest.mark.parametrize("format_name", ["CSV", "ArrowStream"])
+def test_an_insert_that_the_table_refuses_is_not_reported_as_done(
+    url: SecretStr, format_name: str, obstacle: str, code: str
+) -> None:
+    answer(url, "CREATE TABLE t (a UInt32) ENGINE = MergeTree ORDER BY a")
+    answer(url, "SYSTEM STOP MERGES t")
+    for number in range(2):
+        answer(url, f"INSERT INTO t VALUES ({number})")
+    answer(url, obstacle)
+    rows = ask(url, f"SELECT toUInt32(3) AS a FORMAT {format_name}").data
+    refusal = ask(url, f"INSERT INTO t FORMAT {format_name}", body=rows)
+    assert refusal.headers.get("X-ClickHouse-Exception-Code") == code
 
 
 @pytest.mark.parametrize("whole", [0, 1], ids=["streamed", "whole"])

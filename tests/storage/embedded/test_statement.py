@@ -8,6 +8,10 @@ OWN_ID = b"if(Settings['log_comment'] != '', Settings['log_comment'], query_id)"
 READ, INSERT, OTHER = Kind.READ, Kind.INSERT, Kind.OTHER
 
 
+def insert(sql: bytes, format_name: str, data: bytes, settings: bytes = b"") -> Statement:
+    return Statement(INSERT, sql, format_name, settings, data)
+
+
 def select(sql: bytes, format_name: str | None = None) -> Statement:
     return Statement(READ, sql, format_name, streams=True)
 
@@ -51,43 +55,43 @@ def select(sql: bytes, format_name: str | None = None) -> Statement:
         pytest.param(
             b"INSERT INTO t FORMAT CSV",
             b"1,2\n",
-            Statement(INSERT, b"INSERT INTO t ", "CSV", b"1,2\n"),
+            insert(b"INSERT INTO t ", "CSV", b"1,2\n"),
             id="insert",
         ),
         pytest.param(
             b"",
             b"INSERT INTO t FORMAT JSONEachRow\n{}",
-            Statement(INSERT, b"INSERT INTO t ", "JSONEachRow", b"{}"),
+            insert(b"INSERT INTO t ", "JSONEachRow", b"{}"),
             id="insert with its data in the body",
         ),
         pytest.param(
             b"INSERT INTO t (a) VALUES",
             b"(1)",
-            Statement(INSERT, b"INSERT INTO t (a) ", "Values", b"\n(1)"),
+            insert(b"INSERT INTO t (a) ", "Values", b"\n(1)"),
             id="values",
         ),
         pytest.param(
             b"INSERT INTO t (a) VALUES (';')",
             b"",
-            Statement(INSERT, b"INSERT INTO t (a) ", "Values", b" (';')"),
+            insert(b"INSERT INTO t (a) ", "Values", b" (';')"),
             id="values in the query",
         ),
         pytest.param(
             b"INSERT INTO t FORMAT TSV",
             b"INSERT\t;\n",
-            Statement(INSERT, b"INSERT INTO t ", "TSV", b"INSERT\t;\n"),
+            insert(b"INSERT INTO t ", "TSV", b"INSERT\t;\n"),
             id="data that looks like SQL",
         ),
         pytest.param(
             b"INSERT INTO t FORMAT RowBinary",
             b"\x00\xff;",
-            Statement(INSERT, b"INSERT INTO t ", "RowBinary", b"\x00\xff;"),
+            insert(b"INSERT INTO t ", "RowBinary", b"\x00\xff;"),
             id="binary data",
         ),
         pytest.param(
             b"INSERT INTO t FORMAT RowBinary",
             b"\n\n",
-            Statement(INSERT, b"INSERT INTO t ", "RowBinary", b"\n\n"),
+            insert(b"INSERT INTO t ", "RowBinary", b"\n\n"),
             id="binary data that begins with line ends",
         ),
         pytest.param(
@@ -101,6 +105,12 @@ def select(sql: bytes, format_name: str | None = None) -> Statement:
             b"",
             Statement(Kind.KILL, b"KILL QUERY WHERE " + OWN_ID + b" = 'a'"),
             id="kill",
+        ),
+        pytest.param(
+            b"INSERT INTO t (a) SETTINGS async_insert = 0 FORMAT CSV",
+            b"1",
+            insert(b"INSERT INTO t (a) ", "CSV", b"1", b"SETTINGS async_insert = 0 "),
+            id="insert with settings",
         ),
         pytest.param(b"", b"", Statement(OTHER, b""), id="nothing"),
     ],
