@@ -92,6 +92,10 @@ class PartitionWriter:
         await self._commits.append(call_id, [memoryview(payload) for payload in payloads])
         self._report()
 
+    def refusal(self) -> str:
+        """Why logs are refused at this moment (WAL full, disk low); empty when they are not."""
+        return self._commits.refusal()
+
     async def drain(self, timeout_s: float) -> bool:
         """Seal and insert everything that was acknowledged; False when time ran out (it stays on disk)."""
         try:

@@ -3,9 +3,8 @@
 import threading
 from dataclasses import dataclass, field
 
-from storage.clickhouse import ClickHouse
-
 from benchmarks.corpus import LOGS_PER_REQUEST
+from storage.clickhouse import ClickHouse
 
 
 @dataclass(frozen=True, slots=True)

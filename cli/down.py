@@ -35,10 +35,10 @@ def down(settings: Settings, say: Say) -> int:
         if instance is None and not running:
             say(f"Logray is not running in {files.data_dir}")
         if instance is not None and instance.existing_cluster:
-            _drain(settings, instance, {}, say)
-        elif instance is not None and RAY_SERVERS <= {process.program for process in running}:
+            _drain(instance, {}, say)
+        elif instance is not None and {process.program for process in running} >= RAY_SERVERS:
             _close_the_door(files)
-            _drain(settings, instance, _environment_of(running), say)
+            _drain(instance, _environment_of(running), say)
         clean_up(files, say)
         if instance is not None or running:
             say("stopped")
@@ -65,10 +65,10 @@ def _close_the_door(files: InstanceFiles) -> None:
         time.sleep(0.05)
 
 
-def _drain(settings: Settings, instance: Instance, environment: dict[str, str], say: Say) -> None:
+def _drain(instance: Instance, environment: dict[str, str], say: Say) -> None:
     """Have the buffers written to storage. When it fails nothing is lost: the WAL has it."""
     say("writing what is buffered")
-    order = DrainOrder(settings, instance.ray_address, instance.existing_cluster)
+    order = DrainOrder(instance.ray_address, instance.existing_cluster)
     try:
         subprocess.run(
             [sys.executable, "-m", "cli.drain"],

@@ -5,9 +5,8 @@ A process of its own, because Ray may end or hang the process it runs in when it
 
 import pickle
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
-
-from core.settings import Settings
 
 NAMESPACE = "logray"
 
@@ -16,7 +15,6 @@ NAMESPACE = "logray"
 class DrainOrder:
     """Which service; in a cluster that stays, its applications and actors are removed as well."""
 
-    settings: Settings
     ray_address: str
     existing_cluster: bool
 
@@ -29,7 +27,7 @@ def main() -> None:
     from deployments.applications import drain
 
     ray.init(address=order.ray_address, namespace=NAMESPACE, log_to_driver=False)
-    drain(order.settings)
+    drain()
     if order.existing_cluster:
         remove_from_cluster()
     ray.shutdown()
@@ -46,7 +44,8 @@ def remove_from_cluster() -> None:
     for name in running & APPLICATION_NAMES:
         serve.delete(name)
     if running <= APPLICATION_NAMES:
-        serve.shutdown()
+        end_serve: Callable[[], None] = serve.shutdown  # it has no types
+        end_serve()
     for actor in ray.util.list_named_actors(all_namespaces=True):
         if actor["namespace"] == NAMESPACE:
             ray.kill(ray.get_actor(actor["name"], namespace=NAMESPACE), no_restart=True)

@@ -87,7 +87,7 @@ def _run(options: argparse.Namespace) -> int:
         return down(settings, _say)
     from cli.status import status
 
-    return status(settings, options.json)
+    return status(settings, options.json, _say)
 
 
 def _say(line: str) -> None:

@@ -57,6 +57,8 @@ class Gate:
                 self._metrics.count(REQUESTS, 1, (scope["method"], str(message["status"])))
             await send(message)
 
+        # Serve mounts an application at its prefix; our routes spell out the whole path.
+        scope = {**scope, "root_path": ""}
         request = Request(scope)
         try:
             self._access.check(scope["method"], request.url.path, request.headers)

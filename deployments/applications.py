@@ -1,44 +1,111 @@
 """The service as a whole, on the Ray this process is connected to: start it, and drain it before a stop."""
 
-from typing import Any
+import logging
+from typing import Any, Final
 
+import ray
 from ray import serve
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse
-from starlette.routing import Route
+from starlette.types import ASGIApp
 
+from actors.placement import NAMESPACE, SUPERVISOR
+from actors.supervisor import start_supervisor
+from core.errors import LograyError
 from core.settings import Settings
+from deployments.access import hash_key
+from deployments.replica import ReplicaSettings, build_api, build_ingest
 from deployments.serving import start_serve
 
-APPLICATION_NAMES = frozenset({"logray"})
+APPLICATION_NAMES: Final = frozenset({"ingest", "api"})
+INGEST_PREFIX: Final = "/api/v1/logs"
+READY_WITHIN_S: Final = 150.0  # the first start on a slow machine
+DRAIN_WITHIN_S: Final = 30.0
+
+INGEST_CPUS: Final = 0.2
+API_CPUS: Final = 0.1
+# Requests at once of one replica before another is started: one is parsed, the rest wait for an fsync.
+INGEST_TARGET_REQUESTS: Final = 8
+UPSCALE_AFTER_S: Final = 10.0
+DOWNSCALE_AFTER_S: Final = 300.0
+STOP_WITHIN_S: Final = 10.0  # for the requests of a replica that leaves
+HEALTH_CHECK_S: Final = 2.0  # a dead replica is replaced so soon; Serve's default is 10
+
+log = logging.getLogger(__name__)
+
+
+class NotReady(LograyError):
+    """The service did not come up; the message says which part and why."""
 
 
 def deploy(settings: Settings) -> None:
-    """Start the actors, downstream first, and the HTTP applications; returns when all run."""
+    """Start the actors, then the HTTP applications; returns when all run. Raises NotReady."""
+    assert settings.api_key is not None, "the launcher has filled it in"
+    replica = ReplicaSettings(
+        hash_key(settings.api_key.get_secret_value()), settings.http.host, settings.alerts
+    )
+    targets = [
+        serve.RunTarget(target=_ingest(settings, replica), name="ingest", route_prefix=INGEST_PREFIX),
+        serve.RunTarget(target=_api(settings, replica), name="api", route_prefix="/"),
+    ]
+    # Replicas find the actors by their names once they are there: all start side by side.
+    supervisor: Any = start_supervisor(settings)
     start_serve(settings)
-    serve.run(application(), name="logray", route_prefix="/")
+    serve.run_many(targets)
+    problems: dict[str, str] = _answer(supervisor.wait_until_ready.remote(READY_WITHIN_S))
+    if problems:
+        raise NotReady("; ".join(f"{name}: {problem}" for name, problem in sorted(problems.items())))
 
 
-def drain(settings: Settings) -> None:
-    """Have every buffer written to storage."""
+def drain() -> None:
+    """Have every buffer written to the store. Raises NotReady with what was not."""
+    supervisor: Any = ray.get_actor(SUPERVISOR, NAMESPACE)
+    unfinished: dict[str, str] = _answer(supervisor.drain.remote(DRAIN_WITHIN_S))
+    if unfinished:
+        raise NotReady("; ".join(f"{name}: {reason}" for name, reason in sorted(unfinished.items())))
 
 
-def build() -> Starlette:
-    """The HTTP application of one replica."""
-    return Starlette(routes=[Route("/healthz", alive), Route("/readyz", alive), Route("/peer", peer)])
+def _answer(reference: Any) -> Any:
+    # The launcher's own process may wait; nothing in the service does.
+    return ray.get(reference)
 
 
-async def alive(_: Request) -> JSONResponse:
-    """200 while the process lives."""
-    return JSONResponse({"status": "alive"})
+def _ingest(settings: Settings, replica: ReplicaSettings) -> serve.Application:
+    def build() -> ASGIApp:
+        return build_ingest(replica)
+
+    http = settings.http
+    deployment: Any = serve.deployment(
+        serve.ingress(build)(),
+        name="ingest",
+        ray_actor_options={"num_cpus": INGEST_CPUS},
+        max_ongoing_requests=http.requests_per_replica_max,
+        autoscaling_config={
+            "min_replicas": http.replicas_min,
+            "max_replicas": http.replicas_max,
+            "target_ongoing_requests": INGEST_TARGET_REQUESTS,
+            "upscale_delay_s": UPSCALE_AFTER_S,
+            "downscale_delay_s": DOWNSCALE_AFTER_S,
+        },
+        graceful_shutdown_timeout_s=STOP_WITHIN_S,
+        graceful_shutdown_wait_loop_s=1.0,
+        health_check_period_s=HEALTH_CHECK_S,
+    )
+    application: serve.Application = deployment.bind()
+    return application
 
 
-async def peer(request: Request) -> JSONResponse:
-    """The address of the client."""
-    return JSONResponse({"client": request.client.host if request.client else None})
+def _api(settings: Settings, replica: ReplicaSettings) -> serve.Application:
+    def build() -> ASGIApp:
+        return build_api(replica)
 
-
-def application() -> Any:
-    """The Serve application, to be run at `/`."""
-    return serve.deployment(serve.ingress(build)(), name="api", ray_actor_options={"num_cpus": 0.1}).bind()
+    deployment: Any = serve.deployment(
+        serve.ingress(build)(),
+        name="api",
+        num_replicas=1,
+        ray_actor_options={"num_cpus": API_CPUS},
+        max_ongoing_requests=settings.http.requests_per_replica_max,
+        graceful_shutdown_timeout_s=STOP_WITHIN_S,
+        graceful_shutdown_wait_loop_s=1.0,
+        health_check_period_s=HEALTH_CHECK_S,
+    )
+    application: serve.Application = deployment.bind()
+    return application

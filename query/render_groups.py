@@ -2,16 +2,21 @@
 
 from collections.abc import Sequence
 
-from query.catalog import Field, Kind, field_named, json_string
+from query.catalog import Kind, field_named, json_string
 from query.intervals import even_width_ns
 from query.plan.nodes import Key, Measure, NumberKey, Source, TimeKey, ValueKey
+from query.render_values import exists, number, plain
 from query.statement import Binds
 
 
 def key_value(key: Key, source: Source, bind: Binds) -> str:
     """The expression that rows are grouped by: a bucket's number or start, or a value as it is stored."""
     if isinstance(key, TimeKey):
-        ns = "toInt64(toUnixTimestamp(minute)) * 1000000000" if source == "rollup" else "toUnixTimestamp64Nano(timestamp)"
+        ns = (
+            "toInt64(toUnixTimestamp(minute)) * 1000000000"
+            if source == "rollup"
+            else "toUnixTimestamp64Nano(timestamp)"
+        )
         width = even_width_ns(key.edges)
         if width is None:
             return f"roundDown({ns}, {bind(list(key.edges[:-1]), 'Array(Int64)')})"
@@ -33,7 +38,7 @@ def key_filter(key: Key, value: str) -> list[str]:
 def shown_key(key: Key, value: str) -> str:
     """A stored value as the answer shows it: strings without the quotes of their JSON text."""
     if isinstance(key, ValueKey) and field_named(key.field).kind is Kind.JSON:
-        return f"if(startsWith({value}, '\\"'), JSONExtractString({value}), {value})"
+        return plain(value)
     return value
 
 
@@ -51,22 +56,17 @@ def measure_columns(measure: Measure, source: Source, bind: Binds) -> list[str]:
     assert measure.field is not None, "only the plain count has no field"
     field = field_named(measure.field)
     if measure.kind == "cardinality":
-        return [f"uniqExactIf({field.sql(bind)}, {_present(field, bind)}) AS n"]
+        return [f"uniqExactIf({field.sql(bind)}, {exists(field, bind)}) AS n"]
     if measure.kind == "missing":
-        return [f"countIf(NOT {_present(field, bind)}) AS n"]
+        return [f"countIf(NOT {exists(field, bind)}) AS n"]
     x = number(field, bind)
     if measure.kind == "percentiles":
         levels = ", ".join(repr(percent / 100) for percent in measure.percents)
-        return [f"quantilesExactInclusiveIf({levels})(assumeNotNull({x}), isFinite({x})) AS percentiles", f"countIf(isFinite({x})) AS n"]
-    return [f"countIf(isFinite({x})) AS n", *(f"{name}If({x}, isFinite({x})) AS {name}" for name in ("min", "max", "sumKahan"))]
-
-
-def number(field: Field, bind: Binds) -> str:
-    """A field's number; NULL or NaN where it holds none."""
-    return field.number_column or f"toFloat64OrNull({field.sql(bind)})"
-
-
-def _present(field: Field, bind: Binds) -> str:
-    if field.kind in (Kind.TIME, Kind.ID):
-        return "true"
-    return f"({field.sql(bind)} != '')"
+        return [
+            f"quantilesExactInclusiveIf({levels})(assumeNotNull({x}), isFinite({x})) AS percentiles",
+            f"countIf(isFinite({x})) AS n",
+        ]
+    return [
+        f"countIf(isFinite({x})) AS n",
+        *(f"{name}If({x}, isFinite({x})) AS {name}" for name in ("min", "max", "sumKahan")),
+    ]

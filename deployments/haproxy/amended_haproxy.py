@@ -6,7 +6,7 @@ every reload, with the configuration's path after `-f`. It amends that file and 
 that the process id, the signals and the sockets are those Ray Serve expects. What is amended, and why:
 
 * The client's address goes into X-Forwarded-For, replacing what the client sent: it cannot be forged.
-* The public address is `LOGRAY_HAPROXY_BIND`; Serve's own HTTP host stays on loopback, and with it the replicas.
+* The public address is `LOGRAY_HAPROXY_BIND`; Serve's own host stays on loopback, and so the replicas.
 * The statistics page, the metrics port and the list of routes, open to everybody, are gone.
 * No replica, or one that died: 503 with Retry-After. Serve's 404 and 500 make clients drop their logs.
 * Slow or huge requests are cut off before they reach a replica.
@@ -129,7 +129,7 @@ def main(arguments: list[str]) -> None:
     # It names this program: the search for the real one would end here, and start again.
     os.environ.pop(BINARY_VARIABLE, None)
     binary = get_haproxy_binary()
-    os.execv(binary, [binary, *arguments])
+    os.execv(binary, [binary, *arguments])  # noqa: S606 - no shell is wanted
 
 
 if __name__ == "__main__":

@@ -12,12 +12,20 @@ CREATE TABLE IF NOT EXISTS {local:logs} {on_cluster}
     ingested_at DateTime64(9, 'UTC') CODEC(Delta, ZSTD(1)),
     source_ip String CODEC(ZSTD(1)),
     method LowCardinality(String),
-    -- Everything that a search looks up: words of the message in lower case, and field=value with the value as
-    -- JSON text. Values are cut so that one long value cannot fill the dictionary.
+    -- Everything that a search looks up: words of the message in lower case, field=value with the value as JSON
+    -- text, and field:element for those of arrays. Values are cut so that one long value cannot fill the dictionary.
     tokens Array(String) ALIAS arrayConcat(
-        splitByNonAlpha(lower(message)),
+        splitByNonAlpha(lowerUTF8(message)),
         [concat('level=', level), concat('service=', service)],
-        arrayMap((key, value) -> concat(key, '=', substring(value, 1, 128)), mapKeys(attributes), mapValues(attributes))
+        arrayMap((key, value) -> concat(key, '=', substring(value, 1, 128)), mapKeys(attributes), mapValues(attributes)),
+        arrayFlatten(arrayMap(
+            (key, value) -> arrayMap(
+                element -> concat(key, ':', substring(element, 1, 128)),
+                if(startsWith(value, '['), JSONExtractArrayRaw(value), [])
+            ),
+            mapKeys(attributes),
+            mapValues(attributes)
+        ))
     ),
     INDEX tokens_index tokens TYPE text(tokenizer = 'array')
 )

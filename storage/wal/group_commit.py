@@ -26,6 +26,7 @@ QUEUE_BYTES_MAX: Final = (
     64 * MIB
 )  # some 30 full calls; at 200 MB/s of disk the last waits a third of a second
 COMMIT_BYTES_MAX: Final = 16 * MIB  # keeps one write short, and a segment near flush_bytes
+ORDINARY_CALL_BYTES: Final = 2 * MIB  # what a sender under load puts together
 PARTS_MAX: Final = 4096  # payloads of one call
 
 STOPPING: Final = "cannot write the WAL: the writer is stopping"
@@ -96,6 +97,14 @@ class GroupCommit:
             self._waiting.append(call)
             self._wake.set()
         await asyncio.shield(call.done)  # a caller that goes away must not cancel the others' answer
+
+    def refusal(self) -> str:
+        """Why a call of ordinary size would be refused at this moment; empty when it would not."""
+        try:
+            self._check_bounds(ORDINARY_CALL_BYTES)
+        except Overloaded as refusal:
+            return refusal.reason
+        return ""
 
     def wake(self) -> None:
         """Look again whether the active segment is to be sealed."""

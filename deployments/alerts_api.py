@@ -1,0 +1,477 @@
+"""The alert rules over HTTP: what is written is durable before the answer, and carried out right after it."""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Annotated, Any, Final, Literal, Protocol, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from actors.placement import ALERT_SUPERVISOR
+from alerts.book import read_rule
+from alerts.clickhouse_http import ClickHouseHttp, StoreUrl
+from alerts.commands import Command, CommandKind, apply_command
+from alerts.compile import compile_rule
+from alerts.condition import level_reached
+from alerts.definitions import Definition, Definitions
+from alerts.journal import Journal
+from alerts.machine import severity_of
+from alerts.request import (
+    Duration,
+    PolicyBody,
+    PositiveDuration,
+    RuleBody,
+    duration_ns,
+    policy_of,
+    rule_of,
+    validate,
+)
+from alerts.rule import EscalationPolicy, Rule
+from alerts.schedule import Window
+from alerts.shown import shown_line, shown_rule
+from alerts.state import RuleState, state_from_json
+from alerts.statements import evaluate, sample_logs
+from alerts.targets import unmasked
+from core.clock import Clock
+from core.errors import Conflict, InvalidRequest, LograyError, NotFound
+from core.limits import API_BODY_BYTES_MAX
+from core.settings import AlertSettings
+from deployments.alert_objects_api import AlertObjectsApi
+from deployments.answers import json_response, read_body, read_json
+from query.iso import iso
+from query.times import read_time
+
+PATH: Final = "/api/v1/alerts"
+LIST_MAX: Final = 500
+HISTORY_MAX: Final = 1000
+SUPERVISOR_WITHIN_S: Final = 8.0  # to be told; it looks by itself otherwise
+STATES_WITHIN_S: Final = 1.0  # of the rules' actors; the journal's states are at most 30 s old
+TEST_TIMEOUT_S: Final = 30.0
+
+log = logging.getLogger(__name__)
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class Actors(Protocol):
+    """actors.named.NamedActors is one."""
+
+    async def ask(self, name: str, method: str, *arguments: Any) -> Any:
+        """The answer of an actor's method."""
+        ...
+
+
+class _Query(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ListQuery(_Query):
+    """GET /api/v1/alerts."""
+
+    state: Literal["ok", "alerting", "no_data", "error"] | None = None
+    severity: Literal["warning", "critical"] | None = None
+    enabled: bool | None = None
+    muted: bool | None = None
+    acknowledged: bool | None = None
+    name: str | None = None  # a part of it, in any case
+    label: str | None = None  # name, or name=value
+    limit: Annotated[int, Field(ge=1, le=LIST_MAX)] = 100
+    offset: Annotated[int, Field(ge=0)] = 0
+
+
+class HistoryQuery(_Query):
+    """GET …/history."""
+
+    limit: Annotated[int, Field(ge=1, le=HISTORY_MAX)] = 100
+    cursor: Annotated[str | None, Field(pattern=r"^\d{1,20}-.{1,100}$")] = None
+
+
+class MuteBody(_Query):
+    """POST …/mute; without a duration until it is unmuted."""
+
+    duration: PositiveDuration | None = None
+    reason: Annotated[str, Field(max_length=1000)] = ""
+    user: Annotated[str, Field(max_length=200)] = ""
+
+
+class AcknowledgeBody(_Query):
+    """POST …/acknowledge: all groups that alert, or one; `until` is a time, or a duration from now on."""
+
+    user: Annotated[str, Field(min_length=1, max_length=200)] = "api"
+    until: str | None = None
+    note: Annotated[str, Field(max_length=1000)] = ""
+    group: str | None = None
+
+
+class UserBody(_Query):
+    """POST …/unmute and …/unacknowledge."""
+
+    user: Annotated[str, Field(max_length=200)] = ""
+    group: str | None = None
+
+
+class AlertsApi:
+    """Everything below /api/v1/alerts but policies and maintenance windows."""
+
+    def __init__(self, store: ClickHouseHttp, actors: Actors, settings: AlertSettings, clock: Clock) -> None:
+        self._store, self._actors, self._settings, self._clock = store, actors, settings, clock
+        self._definitions = Definitions(store)
+        self._journal = Journal(store, settings.history_days)
+
+    def routes(self) -> list[Route]:
+        """What is to be mounted, in this order."""
+        objects = AlertObjectsApi(self._definitions, self._clock, self.tell)
+        rule = PATH + "/{id}"
+        return [
+            Route(PATH, self.list_rules, methods=["GET"]),
+            Route(PATH, self.create, methods=["POST"]),
+            Route(PATH + "/test", self.test, methods=["POST"]),
+            *objects.routes(PATH),
+            Route(rule, self.get, methods=["GET"]),
+            Route(rule, self.put, methods=["PUT"]),
+            Route(rule, self.patch, methods=["PATCH"]),
+            Route(rule, self.delete, methods=["DELETE"]),
+            Route(rule + "/test", self.test_kept, methods=["POST"]),
+            Route(rule + "/mute", self.mute, methods=["POST"]),
+            Route(rule + "/unmute", self.unmute, methods=["POST"]),
+            Route(rule + "/acknowledge", self.acknowledge, methods=["POST"]),
+            Route(rule + "/unacknowledge", self.unacknowledge, methods=["POST"]),
+            Route(rule + "/history", self.history, methods=["GET"]),
+        ]
+
+    async def create(self, request: Request) -> Response:
+        """201 with the rule."""
+        body, rule = await self._read_body(
+            f"alert-{secrets.token_hex(8)}", await read_json(request, API_BODY_BYTES_MAX)
+        )
+        if len(await asyncio.to_thread(self._definitions.all, "rule")) >= self._settings.rules_max:
+            raise Conflict(
+                f"there are {self._settings.rules_max} rules, which is as many as alerts.rules_max allows"
+            )
+        now_ns = self._clock.now_ns()
+        definition = Definition("rule", rule.id, now_ns, now_ns, body.model_dump(mode="json"))
+        await asyncio.to_thread(self._definitions.put, definition)
+        await self.tell()
+        return await self._answer(definition, 201)
+
+    async def list_rules(self, request: Request) -> Response:
+        """200 with those that fit, in the order in which they were made."""
+        wanted = validate(ListQuery, dict(request.query_params))
+        definitions = [
+            each for each in await asyncio.to_thread(self._definitions.all, "rule") if _fits(each, wanted)
+        ]
+        rules = await self._rules(definitions)
+        states = await self._states({each.id: rules[each.id] for each in definitions})
+        shown = [shown_rule(each, rules[each.id], states[each.id]) for each in definitions]
+        shown = [each for each in shown if _state_fits(each, wanted)]
+        page = shown[wanted.offset : wanted.offset + wanted.limit]
+        return json_response(
+            {"alerts": page, "total": len(shown), "limit": wanted.limit, "offset": wanted.offset}
+        )
+
+    async def get(self, request: Request) -> Response:
+        """200 with the rule and its state."""
+        return await self._answer(await self._kept(request))
+
+    async def put(self, request: Request) -> Response:
+        """200 with the rule as it is now; masked secrets stay what they were."""
+        kept = await self._kept(request)
+        return await self._replace(kept, await read_json(request, API_BODY_BYTES_MAX))
+
+    async def patch(self, request: Request) -> Response:
+        """The same for a JSON merge patch (RFC 7396)."""
+        kept = await self._kept(request)
+        patch = await read_json(request, API_BODY_BYTES_MAX)
+        if not isinstance(patch, dict):
+            raise InvalidRequest({"body": "must be a JSON object"})
+        return await self._replace(kept, merge_patch(dict(kept.body), patch))
+
+    async def delete(self, request: Request) -> Response:
+        """204; what it had opened at its receivers is closed."""
+        kept = await self._kept(request)
+        version = max(self._clock.now_ns(), kept.version + 1)
+        await asyncio.to_thread(self._definitions.put, replace(kept, version=version, deleted=True))
+        await self.tell()
+        return Response(status_code=204)
+
+    async def test(self, request: Request) -> Response:
+        """200 with what an evaluation would give now; nobody is told."""
+        sent = await read_json(request, API_BODY_BYTES_MAX)
+        if isinstance(sent, dict):
+            sent = {"name": "test", **sent}
+        _, rule = await self._read_body("alert-test", sent)
+        return json_response(await asyncio.to_thread(self._tested, rule))
+
+    async def test_kept(self, request: Request) -> Response:
+        """The same for a rule that is there."""
+        kept = await self._kept(request)
+        rules = await self._rules([kept])
+        return json_response(await asyncio.to_thread(self._tested, rules[kept.id]))
+
+    async def mute(self, request: Request) -> Response:
+        """200 with the rule; it is evaluated as before, and nobody is told."""
+        body = await _optional_body(request, MuteBody)
+        until_ns = None if body.duration is None else self._clock.now_ns() + duration_ns(body.duration)
+        return await self._command(request, "mute", body.user, body.reason, until_ns)
+
+    async def unmute(self, request: Request) -> Response:
+        """200 with the rule."""
+        body = await _optional_body(request, UserBody)
+        return await self._command(request, "unmute", body.user)
+
+    async def acknowledge(self, request: Request) -> Response:
+        """200 with the rule; 409 when nothing alerts."""
+        body = await _optional_body(request, AcknowledgeBody)
+        until_ns = self._until_ns(body.until)
+        return await self._command(request, "acknowledge", body.user, body.note, until_ns, body.group)
+
+    async def unacknowledge(self, request: Request) -> Response:
+        """200 with the rule; 409 when nothing alerts."""
+        body = await _optional_body(request, UserBody)
+        return await self._command(request, "unacknowledge", body.user, group=body.group)
+
+    async def history(self, request: Request) -> Response:
+        """200 with a page of what happened, newest first."""
+        wanted = validate(HistoryQuery, dict(request.query_params))
+        id_ = request.path_params["id"]
+        before = None
+        if wanted.cursor is not None:
+            at, _, key = wanted.cursor.partition("-")
+            before = (int(at), key)
+        lines = await asyncio.to_thread(self._journal.history, id_, before, wanted.limit)
+        if not lines and wanted.cursor is None:
+            await self._kept(request)  # a rule that is deleted has a history; one that never was has none
+        keys = [line.key for line in lines if line.kind == "notice"]
+        deliveries = await asyncio.to_thread(self._journal.deliveries, id_, keys) if keys else {}
+        cursor = f"{lines[-1].at_ns}-{lines[-1].key}" if len(lines) == wanted.limit else None
+        return json_response(
+            {"history": [shown_line(line, deliveries) for line in lines], "next_cursor": cursor}
+        )
+
+    async def tell(self) -> None:
+        """Have the supervisor look at once; it finds by itself what it is not told."""
+        try:
+            await asyncio.wait_for(self._actors.ask(ALERT_SUPERVISOR, "changed"), SUPERVISOR_WITHIN_S)
+        except (LograyError, TimeoutError) as error:
+            log.info("the alert supervisor will find the change by itself: %s", error)
+
+    async def _kept(self, request: Request) -> Definition:
+        id_ = request.path_params["id"]
+        kept = await asyncio.to_thread(self._definitions.one, "rule", id_)
+        if kept is None:
+            raise NotFound(f"there is no alert rule {id_[:100]}")
+        return kept
+
+    async def _read_body(self, id_: str, sent: Any) -> tuple[RuleBody, Rule]:
+        body = validate(RuleBody, sent)
+        return body, read_rule(id_, body, await self._policies(body.escalation_policy))
+
+    async def _policies(self, id_: str | None) -> dict[str, EscalationPolicy]:
+        if id_ is None:
+            return {}
+        kept = await asyncio.to_thread(self._definitions.one, "policy", id_)
+        return {} if kept is None else {id_: policy_of(id_, validate(PolicyBody, kept.body))}
+
+    async def _rules(self, definitions: list[Definition]) -> dict[str, Rule]:
+        return {each.id: rule_of(each.id, validate(RuleBody, each.body), None) for each in definitions}
+
+    async def _replace(self, kept: Definition, sent: Any) -> Response:
+        if isinstance(sent, dict):
+            writable = {name: value for name, value in sent.items() if name not in READ_ONLY}
+            sent = {
+                **writable,
+                "notifications": unmasked(sent.get("notifications", []), kept.body["notifications"]),
+            }
+        body, _ = await self._read_body(kept.id, sent)
+        version = max(self._clock.now_ns(), kept.version + 1)
+        definition = replace(kept, version=version, body=body.model_dump(mode="json"))
+        await asyncio.to_thread(self._definitions.put, definition)
+        await self.tell()
+        return await self._answer(definition)
+
+    async def _answer(self, definition: Definition, status: int = 200) -> Response:
+        rules = await self._rules([definition])
+        states = await self._states(rules)
+        return json_response(shown_rule(definition, rules[definition.id], states[definition.id]), status)
+
+    async def _states(self, rules: Mapping[str, Rule]) -> dict[str, RuleState]:
+        """The newest states: those of the actors where they are further, with all commands carried out."""
+        if not rules:
+            return {}
+        ids = list(rules)
+        kept, live = await asyncio.gather(
+            asyncio.to_thread(self._journal.states, ids), self._live_states(ids)
+        )
+        states = {each: kept.get(each, RuleState()) for each in ids}
+        for id_, state in live.items():
+            if (state.revision, state.evaluated_until_ns) >= (
+                states[id_].revision,
+                states[id_].evaluated_until_ns,
+            ):
+                states[id_] = state
+        after = {id_: state.commands_until for id_, state in states.items()}
+        for id_, commands in (await asyncio.to_thread(self._journal.commands, after)).items():
+            for command in commands:
+                states[id_] = apply_command(rules[id_], states[id_], command).state
+        return states
+
+    async def _live_states(self, ids: list[str]) -> dict[str, RuleState]:
+        try:
+            answer = self._actors.ask(ALERT_SUPERVISOR, "states", ids, STATES_WITHIN_S)
+            found = await asyncio.wait_for(answer, STATES_WITHIN_S * 2)
+        except (LograyError, TimeoutError):
+            return {}
+        return {id_: state_from_json(text) for id_, text in found.items()}
+
+    async def _command(
+        self,
+        request: Request,
+        kind: CommandKind,
+        user: str,
+        text: str = "",
+        until_ns: int | None = None,
+        group: str | None = None,
+    ) -> Response:
+        kept = await self._kept(request)
+        episodes: tuple[tuple[str, int], ...] = ()
+        if kind in ("acknowledge", "unacknowledge"):
+            states = await self._states(await self._rules([kept]))
+            open_ = {
+                name: each.episode for name, each in states[kept.id].groups.items() if each.status != "ok"
+            }
+            if group is not None:
+                open_ = {name: episode for name, episode in open_.items() if name == group}
+            if not open_:
+                raise Conflict("there is nothing to acknowledge: the rule is not alerting")
+            episodes = tuple(open_.items())
+        command = Command(self._clock.now_ns(), kind, user, text, until_ns, episodes)
+        row = self._journal.command_row(kept.id, command)
+        await asyncio.to_thread(self._journal.write, [row])
+        try:
+            await asyncio.wait_for(self._actors.ask(ALERT_SUPERVISOR, "poke", kept.id), SUPERVISOR_WITHIN_S)
+        except (LograyError, TimeoutError) as error:
+            log.info("the rule's actor will find the command by itself: %s", error)
+        return await self._answer(kept)
+
+    def _until_ns(self, text: str | None) -> int | None:
+        if text is None:
+            return None
+        now_ns = self._clock.now_ns()
+        span = read_time(text, now_ns)
+        if span is not None and span.end_ns > now_ns:
+            return span.end_ns if not text.startswith("now") else span.start_ns
+        try:
+            return now_ns + duration_ns(validate(_DurationBody, {"until": text}).until)
+        except InvalidRequest:
+            raise InvalidRequest(
+                {"until": "must be a time to come as 2026-01-15T10:00:00Z, or a duration as 2h"}
+            ) from None
+
+    def _tested(self, rule: Rule) -> dict[str, Any]:
+        """One evaluation of the window that ends now."""
+        now_ns = self._clock.now_ns()
+        window = Window(now_ns - rule.condition.window_ns, now_ns)
+        statements = compile_rule(rule)
+        evaluation = evaluate(self._store, rule, statements, window, TEST_TIMEOUT_S)
+        groups = []
+        for name, reading in evaluation.groups.items():
+            level = 0 if reading.value is None else level_reached(rule.condition, reading.value)
+            groups.append((level, reading.value or 0.0, name, reading))
+        groups.sort(key=lambda each: (-each[0], -each[1], each[2]))
+        level, _, name, worst = groups[0] if groups else (0, 0.0, "", None)
+        samples = (
+            [] if worst is None else sample_logs(self._store, rule, statements, window, name, TEST_TIMEOUT_S)
+        )
+        return {
+            "would_fire": level > 0,
+            "severity": severity_of(rule, level) if level else None,
+            "value": worst.value if worst is not None else None,
+            "error": evaluation.error,
+            "window_from": iso(window.from_ns),
+            "window_until": iso(window.until_ns),
+            "groups": [
+                {
+                    "group": name,
+                    "value": reading.value,
+                    "severity": severity_of(rule, level) if level else None,
+                    "new_values": list(reading.new_values),
+                }
+                for level, _, name, reading in groups[:LIST_MAX]
+            ]
+            if rule.group_by is not None
+            else None,
+            "new_values": list(worst.new_values) if worst is not None else [],
+            "sample_logs": samples,
+            "took_ms": round((self._clock.now_ns() - now_ns) / 1e6, 1),
+        }
+
+
+class _DurationBody(_Query):
+    until: Duration
+
+
+READ_ONLY: Final = frozenset({
+    "id", "state", "current_severity", "value", "since", "last_triggered", "last_evaluated",
+    "last_notified", "error", "muted", "acknowledged", "groups", "more_groups", "created_at",
+    "updated_at",
+})  # fmt: skip
+
+
+def alert_routes(store_url: StoreUrl, actors: Actors, settings: AlertSettings, clock: Clock) -> list[Route]:
+    """All routes below /api/v1/alerts."""
+    return AlertsApi(ClickHouseHttp(store_url), actors, settings, clock).routes()
+
+
+def merge_patch(target: Any, patch: Any) -> Any:
+    """RFC 7396: null removes, objects merge, everything else replaces."""
+    if not isinstance(patch, dict):
+        return patch
+    merged = dict(target) if isinstance(target, dict) else {}
+    for name, value in patch.items():
+        if value is None:
+            merged.pop(name, None)
+        else:
+            merged[name] = merge_patch(merged.get(name), value)
+    return merged
+
+
+async def _optional_body(request: Request, model: type[Model]) -> Model:
+    """The body, or its defaults where there is none: `curl -X POST …/unmute` sends nothing."""
+    body = await read_body(request, API_BODY_BYTES_MAX)
+    if not body.strip():
+        return validate(model, {})
+    import orjson
+
+    from core.errors import MalformedBody
+
+    try:
+        return validate(model, orjson.loads(body))
+    except orjson.JSONDecodeError as error:
+        raise MalformedBody(f"cannot parse the body as JSON: {error.msg}", error.pos) from None
+
+
+def _fits(definition: Definition, wanted: ListQuery) -> bool:
+    body = definition.body
+    if wanted.enabled is not None and bool(body["enabled"]) != wanted.enabled:
+        return False
+    if wanted.name is not None and wanted.name.lower() not in str(body["name"]).lower():
+        return False
+    if wanted.label is not None:
+        name, has_value, value = wanted.label.partition("=")
+        labels = body["labels"]
+        return name in labels and (not has_value or labels[name] == value)
+    return True
+
+
+def _state_fits(shown: Mapping[str, Any], wanted: ListQuery) -> bool:
+    if wanted.state is not None and shown["state"] != wanted.state:
+        return False
+    if wanted.severity is not None and shown["current_severity"] != wanted.severity:
+        return False
+    if wanted.muted is not None and (shown["muted"] is not None) != wanted.muted:
+        return False
+    return wanted.acknowledged is None or (shown["acknowledged"] is not None) == wanted.acknowledged

@@ -1,0 +1,113 @@
+"""The SQL of a query's conditions, for the log table and for the rollup.
+
+Every condition is true or false, never NULL, so that NOT is its opposite.
+"""
+
+from query.ast import And, MatchAll, Node, Not, Or, Words
+from query.catalog import TOKENS_COLUMN, field_named
+from query.plan.nodes import Piece
+from query.render_leaf import leaf, time_ns
+from query.search import ALWAYS, TimeRange
+from query.statement import Binds
+from query.tokens import all_tokens, any_tokens, needed_words
+
+
+def conditions(query: Node, piece: Piece, bind: Binds) -> list[str]:
+    """The conditions, all of which must hold: of the piece's range, then of the query."""
+    where = _bounds(piece.range, piece.source == "rollup", bind)
+    operands = query.operands if isinstance(query, And) else (query,)
+    if piece.source == "rollup":
+        return where + [
+            _column_sql(operand, bind) for operand in operands if not isinstance(operand, MatchAll)
+        ]
+    # Tokens that are all needed are intersected inside the index.
+    tokens: list[str] = []
+    for operand in operands:
+        alone = None if _by_sort_key(operand) else all_tokens(operand)
+        if alone is not None:
+            tokens += alone
+        elif isinstance(operand, Words):
+            tokens += needed_words(operand)
+            where.append(leaf(operand, bind))
+        elif not isinstance(operand, MatchAll):
+            where.append(_sql(operand, bind))
+    if tokens:
+        where.insert(0, _has("hasAllTokens", tokens, bind))
+    return where
+
+
+def index_condition(query: Node, bind: Binds) -> str | None:
+    """The condition as one that the text index counts by itself; None when there is none.
+
+    It must be the whole WHERE: with a time bound beside it rows are visited.
+    """
+    needed = all_tokens(query)
+    if needed is not None:
+        return _has("hasAllTokens", needed, bind)
+    alternatives = any_tokens(query)
+    return _has("hasAnyTokens", alternatives, bind) if alternatives else None
+
+
+def _bounds(range_: TimeRange, in_minutes: bool, bind: Binds) -> list[str]:
+    def bound(ns: int) -> str:
+        if in_minutes:
+            return f"toDateTime64({bind(ns // 1_000_000_000, 'Int64')}, 0, 'UTC')"
+        return time_ns(ns, bind)
+
+    column = "minute" if in_minutes else "timestamp"
+    where = []
+    if range_.from_ns > ALWAYS.from_ns:
+        where.append(f"{column} >= {bound(range_.from_ns)}")
+    if range_.until_ns < ALWAYS.until_ns:
+        where.append(f"{column} < {bound(range_.until_ns)}")
+    return where
+
+
+def _sql(node: Node, bind: Binds) -> str:
+    """Any node, by tokens where they decide it, on columns where not."""
+    match node:
+        case MatchAll():
+            return "true"
+        case Not(operand):
+            return f"NOT {_sql(operand, bind)}"
+        case And(operands):
+            return "(" + " AND ".join(_sql(operand, bind) for operand in operands) + ")"
+        case Or(operands):
+            tokens = None if _by_sort_key(node) else any_tokens(node)
+            if tokens is not None:
+                return _has("hasAnyTokens", tokens, bind)
+            return "(" + " OR ".join(_sql(operand, bind) for operand in operands) + ")"
+    tokens = None if _by_sort_key(node) else any_tokens(node)
+    if tokens is not None:
+        return _has("hasAnyTokens", tokens, bind)
+    condition = leaf(node, bind)
+    if isinstance(node, Words) and (words := needed_words(node)):
+        return f"({_has('hasAllTokens', words, bind)} AND {condition})"
+    return condition
+
+
+def _column_sql(node: Node, bind: Binds) -> str:
+    """A node on columns alone."""
+    match node:
+        case Not(operand):
+            return f"NOT {_column_sql(operand, bind)}"
+        case And(operands):
+            return "(" + " AND ".join(_column_sql(operand, bind) for operand in operands) + ")"
+        case Or(operands):
+            return "(" + " OR ".join(_column_sql(operand, bind) for operand in operands) + ")"
+    return leaf(node, bind)
+
+
+def _by_sort_key(node: Node) -> bool:
+    """Whether conditions on the node's columns skip granules, which tokens of the same columns do not."""
+    if isinstance(node, MatchAll | Words):
+        return False
+    if isinstance(node, Not):
+        return _by_sort_key(node.operand)
+    if isinstance(node, And | Or):
+        return all(map(_by_sort_key, node.operands))
+    return field_named(node.field).in_sort_key
+
+
+def _has(function: str, tokens: list[str] | tuple[str, ...], bind: Binds) -> str:
+    return f"{function}({TOKENS_COLUMN}, {bind(list(tokens), 'Array(String)')})"
