@@ -17,7 +17,7 @@ class NamedActors:
         self._handles: dict[str, Any] = {}
 
     async def ask(self, name: str, method: str, *arguments: Any) -> Any:
-        """The answer of an actor's method; what it raises is raised here.
+        """The answer of an actor's method, or what it raises; cancelling this cancels it there.
 
         Raises StorageUnavailable while the actor is away: the same call will do in a moment.
         """
@@ -26,9 +26,17 @@ class NamedActors:
             if handle is None:
                 handle = await asyncio.to_thread(ray.get_actor, name, NAMESPACE)
                 self._handles[name] = handle
-            return await getattr(handle, method).remote(*arguments)
+            return await _answer(getattr(handle, method).remote(*arguments))
         except RayTaskError as error:
             raise (error.cause if isinstance(error.cause, Exception) else error) from None
         except (RayError, ValueError) as error:
             self._handles.pop(name, None)
             raise StorageUnavailable(f"the {name} is restarting, try again") from error
+
+
+async def _answer(call: Any) -> Any:
+    try:
+        return await call
+    except asyncio.CancelledError:
+        ray.cancel(call)
+        raise

@@ -20,6 +20,11 @@ def partition_writer_name(partition: int) -> str:
     return f"partition-writer-{partition:03d}"
 
 
+def tcp_listener_name(node_id: str, number: int) -> str:
+    """The name of a node's listener: the beginning of Ray's id of the node, and the worker's number."""
+    return f"tcp-listener-{node_id[:8]}-{number}"
+
+
 def alert_rule_name(rule_id: str) -> str:
     """The name of a rule's actor: of `alert-3f2a…`, `alert-rule-3f2a…`."""
     return ALERT_RULE_PREFIX + rule_id.removeprefix("alert-")

@@ -15,11 +15,14 @@ from pydantic import SecretStr
 from ray.actor import ActorHandle
 from ray.exceptions import RayError
 
+from actors.alert_supervisor import start_alert_supervisor
 from actors.embedded_clickhouse import start_embedded_clickhouse
 from actors.metrics_hub import start_metrics_hub
 from actors.nodes import ClusterNode, living_nodes, partitions_of
 from actors.partition_writer import start_partition_writer
-from actors.placement import SUPERVISOR, actor_options
+from actors.placement import SUPERVISOR, actor_options, tcp_listener_name
+from actors.query_planner import start_query_planner
+from actors.tcp_listener import start_tcp_listener
 from core.clock import Clock, SystemClock
 from core.errors import LograyError, SettingsError
 from core.settings import Settings
@@ -41,7 +44,7 @@ log = logging.getLogger(__name__)
 class _Cast:
     """The actors that should run: name → handle, and what each node has."""
 
-    handles: dict[str, ActorHandle] = field(default_factory=dict)
+    handles: "dict[str, ActorHandle[Any]]" = field(default_factory=dict)
     partitions: dict[str, list[int]] = field(default_factory=dict)  # by node id
 
 
@@ -89,10 +92,13 @@ class Supervisor:
     async def check(self) -> dict[str, str]:
         """What keeps the service from taking or finding logs now, by part; empty when all is well."""
         found = dict(self._problems)
-        if self._store is not None and not await asyncio.to_thread(self._store.ping):
-            found["storage"] = "ClickHouse does not answer"
         writers = {name: handle for name, handle in self._cast.handles.items() if _is_writer(name)}
-        for name, answer in (await _ask(writers, "refusal", CHECK_WITHIN_S)).items():
+        answering, refusals = await asyncio.gather(
+            self._store_answers(), _ask(writers, "refusal", CHECK_WITHIN_S)
+        )
+        if not answering:
+            found["storage"] = "ClickHouse does not answer"
+        for name, answer in refusals.items():
             if isinstance(answer, Exception):
                 found[name] = _reason(answer)
             elif answer:
@@ -120,6 +126,14 @@ class Supervisor:
                     unfinished[name] = "not everything is in the store yet"
         return unfinished
 
+    async def _store_answers(self) -> bool:
+        if self._store is None:
+            return True  # it is among the problems while it starts
+        try:
+            return await asyncio.wait_for(asyncio.to_thread(self._store.ping), CHECK_WITHIN_S)
+        except TimeoutError:
+            return False
+
     async def _tend_for_ever(self) -> None:
         while True:
             problems = await self._tend()
@@ -135,9 +149,9 @@ class Supervisor:
         """Start what is missing; returns what is wrong, by actor."""
         problems: dict[str, str] = {}
 
-        async def attempt(name: str, work: Callable[[], Awaitable[None]]) -> None:
+        async def attempt(name: str, work: Awaitable[None]) -> None:
             try:
-                await work()
+                await work
             except (LograyError, RayError, OSError, TimeoutError, ValueError) as error:
                 problems[name] = _reason(error)
             except Exception as error:
@@ -145,17 +159,26 @@ class Supervisor:
                 problems[name] = _reason(error)
 
         nodes = await asyncio.to_thread(living_nodes)
-        await attempt("metrics-hub", lambda: self._start("metrics-hub", start_metrics_hub))
-        await attempt("storage", lambda: self._start_storage(nodes))
+        await attempt("metrics-hub", self._start("metrics-hub", start_metrics_hub))
+        await attempt("storage", self._start_storage(nodes))
         for node in nodes:
-            await attempt(f"writers on {node.address}", lambda node=node: self._start_writers(node))
+            await attempt(f"writers on {node.address}", self._start_writers(node))
+        if self._store_url is not None:
+            search, url = self._settings.search, self._store_url
+            await attempt("query-planner", self._start("query-planner", start_query_planner, search, url))
+            alerts = self._settings.alerts
+            await attempt(
+                "alert-supervisor", self._start("alert-supervisor", start_alert_supervisor, alerts, url)
+            )
+        for node in nodes:
+            await attempt(f"listeners on {node.address}", self._start_listeners(node))
         self._forget_nodes({node.id for node in nodes})
         for name, answer in (await _ask(self._cast.handles, "observe", ANSWER_WITHIN_S)).items():
             if isinstance(answer, Exception):
                 problems.setdefault(name, _reason(answer))
         return problems
 
-    async def _start(self, name: str, start: Callable[..., ActorHandle], *arguments: Any) -> None:
+    async def _start(self, name: str, start: Callable[..., ActorHandle[Any]], *arguments: Any) -> None:
         # Finds the living one by its name or makes it; only what died for good is made anew.
         self._cast.handles[name] = await asyncio.to_thread(start, *arguments)
 
@@ -173,8 +196,9 @@ class Supervisor:
                 self._settings.data_dir,
                 nodes[0].id,
             )
-            url = self._cast.handles["embedded-clickhouse"].url.remote()
-            self._store_url = await asyncio.wait_for(url, ANSWER_WITHIN_S)
+            self._store_url = await asyncio.wait_for(
+                self._cast.handles["embedded-clickhouse"].url.remote(), ANSWER_WITHIN_S
+            )
         assert self._store_url is not None
         if self._store is None:
             self._store = ClickHouse(self._store_url, STORE_TIMEOUT_S)
@@ -206,6 +230,15 @@ class Supervisor:
                 node.id,
             )
 
+    async def _start_listeners(self, node: ClusterNode) -> None:
+        settings = self._settings
+        if not (settings.tcp.port or settings.tls.enabled or settings.udp.port):
+            return
+        for number in range(settings.tcp.workers):
+            name = tcp_listener_name(node.id, number)
+            await self._start(name, start_tcp_listener, number, settings, node.id)
+            await asyncio.wait_for(self._cast.handles[name].ready.remote(), ANSWER_WITHIN_S)
+
     def _forget_nodes(self, living: set[str]) -> None:
         for gone in set(self._cast.partitions) - living:
             log.warning("the node %s left: its writers come back with it", gone)
@@ -222,11 +255,11 @@ def _is_listener(name: str) -> bool:
 
 
 async def _ask(
-    handles: dict[str, ActorHandle], method: str, timeout_s: float, *arguments: Any
+    handles: dict[str, ActorHandle[Any]], method: str, timeout_s: float, *arguments: Any
 ) -> dict[str, Any]:
     """Every actor's answer, or the exception that came instead of it."""
 
-    async def one(handle: ActorHandle) -> Any:
+    async def one(handle: ActorHandle[Any]) -> Any:
         return await asyncio.wait_for(getattr(handle, method).remote(*arguments), timeout_s)
 
     names = list(handles)
@@ -250,8 +283,9 @@ class SupervisorActor(Supervisor):
         super().__init__(settings, SystemClock())
 
 
-def start_supervisor(settings: Settings) -> ActorHandle:
+def start_supervisor(settings: Settings) -> "ActorHandle[Any]":
     """The supervisor's actor, started if there is none."""
     options = actor_options(SUPERVISOR, CPUS, CALLS_MAX)
-    handle: ActorHandle = ray.remote(SupervisorActor).options(**options).remote(settings)
+    actor: Any = ray.remote(SupervisorActor)
+    handle: ActorHandle[Any] = actor.options(**options).remote(settings)
     return handle

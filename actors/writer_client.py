@@ -6,7 +6,6 @@ when idle, 2 MB a call under load (a call costs the same milliseconds whatever i
 
 import asyncio
 import logging
-import os
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
@@ -59,9 +58,15 @@ class WriterClient:
         random_bytes: Callable[[int], bytes],
         deadline_s: float = CALL_DEADLINE_S,
     ) -> None:
-        assert writers
-        self._lanes = [_Lane(writer, clock, random_bytes, deadline_s) for writer in writers]
+        self._clock, self._random_bytes, self._deadline_s = clock, random_bytes, deadline_s
+        self._lanes: list[_Lane] = []
         self._turn = 0
+        for writer in writers:
+            self.add(writer)
+
+    def add(self, writer: Writer) -> None:
+        """Use one more partition from now on."""
+        self._lanes.append(_Lane(writer, self._clock, self._random_bytes, self._deadline_s))
 
     async def send(self, batch: LogBatch) -> None:
         """Return once the batch is on disk.
@@ -70,6 +75,8 @@ class WriterClient:
         """
         if not batch.rows:
             return
+        if not self._lanes:
+            raise WalError("cannot write the WAL: no partition writer is known yet")
         size = batch.logs.nbytes + batch.dead_letters.nbytes
         if sum(lane.queued_bytes for lane in self._lanes) + size > QUEUE_BYTES_MAX:
             raise Overloaded("too many logs are waiting for the partition writers", 1, "client_queue_full")
@@ -225,8 +232,3 @@ class RayWriter:
         except (RayError, ValueError) as error:
             self._actor = None
             raise WriterGone(f"{self._name}: {type(error).__name__}") from error
-
-
-def connect_writers(partitions: Sequence[int], clock: Clock) -> WriterClient:
-    """The client of the writer actors of these partitions; they need not run yet."""
-    return WriterClient([RayWriter(partition) for partition in partitions], clock, os.urandom)

@@ -44,6 +44,11 @@ class HttpLoad:
         self._began_s = 0.0
         self._sent = 0
         self._lock = threading.Lock()
+        self._stopped = threading.Event()
+
+    def stop(self) -> None:
+        """End before the time is over."""
+        self._stopped.set()
 
     def run(self) -> Outcome:
         """Send until the time is over; the answers to what was sent are awaited."""
@@ -77,6 +82,8 @@ class HttpLoad:
                 connection = connection or self._connect()
                 status = self._exchange(connection, body)
             except OSError:
+                if connection is not None:
+                    connection.close()
                 connection, status = None, 0
             ended_s = time.monotonic()
             if status == 202:
@@ -100,9 +107,7 @@ class HttpLoad:
         elapsed_s = time.monotonic() - self._began_s
         if max(due_s, elapsed_s) >= self._plan.duration_s:
             return False
-        if due_s > elapsed_s:
-            time.sleep(due_s - elapsed_s)
-        return True
+        return not self._stopped.wait(max(due_s - elapsed_s, 0.0))
 
     def _connect(self) -> socket.socket:
         connection = socket.create_connection((self._plan.host, self._plan.port), TIMEOUT_S)

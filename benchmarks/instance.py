@@ -77,14 +77,15 @@ def temporary_instance(settings: Mapping[str, str] | None = None, keep: bool = F
 
     `settings` are further variables, as `{"LOGRAY_WAL_PARTITIONS": "2"}`.
     """
-    data_dir = Path(tempfile.mkdtemp(prefix="logray-bench-"))
+    folder = Path(tempfile.mkdtemp(prefix="logray-bench-"))
     http, tcp = free_ports(2)
     own = {
-        "LOGRAY_DATA_DIR": str(data_dir),
+        "LOGRAY_DATA_DIR": str(folder),
         "LOGRAY_HTTP_PORT": str(http),
         "LOGRAY_TCP_PORT": str(tcp),
         **(settings or {}),
     }
+    data_dir = Path(own["LOGRAY_DATA_DIR"])
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("LOGRAY_")}
     environment = {**inherited, **own}
     try:
@@ -93,7 +94,7 @@ def temporary_instance(settings: Mapping[str, str] | None = None, keep: bool = F
     finally:
         logray("down", environment)
         if not keep:
-            shutil.rmtree(data_dir, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def logray(command: str, environment: Mapping[str, str]) -> None:

@@ -67,7 +67,7 @@ def _is_running(settings: Settings, files: InstanceFiles, say: Say) -> bool:
         say("the last run did not end properly")
         return False
     say(f"Logray is already running at {url}")
-    readiness = probe(url + "/readyz", ANSWER_WITHIN_S)
+    readiness = probe(url + "/readyz", ANSWER_WITHIN_S, load_or_create_api_key(settings))
     if readiness.status != 200:
         say(f"it is not ready: {readiness.reason}")
     say("")
@@ -171,7 +171,8 @@ class _Start:
 
     def _wait_until_ready(self, deadline_s: float) -> None:
         url = base_url(f"{self.settings.http.host}:{self.settings.http.port}") + "/readyz"
-        while (answer := probe(url, ANSWER_WITHIN_S)).status != 200:
+        key = load_or_create_api_key(self.settings)  # bound to the network, it is not told to everyone
+        while (answer := probe(url, ANSWER_WITHIN_S, key)).status != 200:
             if time.monotonic() > deadline_s:
                 raise self._failure(f"not ready within {START_WITHIN_S:.0f} s: {answer.reason}")
             time.sleep(0.1)

@@ -31,4 +31,3 @@ QUERY_SIGNS_MAX: Final = 2048  # operators, signs and parentheses
 QUERY_WILDCARDS_MAX: Final = 32  # `*` and `?`, in all its patterns
 QUERY_REGEXES_MAX: Final = 8
 REGEX_CHARACTERS_MAX: Final = 1000
-REGEX_REPEATS_MAX: Final = 1000  # of nested `{n,m}` multiplied: RE2's own bound

@@ -45,6 +45,42 @@ REFUSED_ROWS = Metric(
     "Logs that ClickHouse does not take: now dead letters.",
     ("partition",),
 )
+SEARCHES = Metric("searches_total", "counter", "Searches that ended.", ("outcome",))
+SEARCH_LATENCY = Metric(
+    "search_latency_seconds", "summary", "From a search's arrival at the planner to its end."
+)
+SEARCHES_RUNNING = Metric("searches_running", "gauge", "Searches under way.")
+SEARCHES_WAITING = Metric("searches_waiting", "gauge", "Searches that wait for their turn.")
+
+TCP_CONNECTIONS = Metric("tcp_connections", "gauge", "Connections to the TCP and TLS listeners.")
+TCP_REFUSED = Metric(
+    "tcp_connections_refused_total",
+    "counter",
+    "Connections closed at once: over the bound (limit), not allowed (network), no handshake (tls).",
+    ("reason",),
+)
+TCP_CLOSED = Metric(
+    "tcp_connections_closed_total",
+    "counter",
+    "Connections that the listener closed: idle too long (idle), a wrong octet count (octet_count).",
+    ("reason",),
+)
+RECEIVED_BYTES = Metric("received_bytes_total", "counter", "Bytes read by the listeners.", ("method",))
+CUT_LINES = Metric(
+    "cut_lines_total", "counter", "Lines kept without their end: over a limit of bytes.", ("method",)
+)
+UNSENT_BYTES = Metric(
+    "listener_unsent_bytes",
+    "gauge",
+    "Memory of messages that were read and are not yet on disk.",
+    ("method",),
+)
+PAUSED = Metric(
+    "listeners_paused", "gauge", "Listeners that do not read, because the writers are behind.", ("method",)
+)
+UDP_REFUSED = Metric(
+    "udp_datagrams_refused_total", "counter", "Datagrams from a network that is not allowed."
+)
 
 ALERT_RULES = Metric("alert_rules", "gauge", "Alert rules by state.", ("state",))
 ALERT_EVALUATIONS = Metric(

@@ -9,9 +9,20 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    IPvAnyNetwork,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 
 from core.errors import SettingsError
 
@@ -20,7 +31,26 @@ ENVIRONMENT_PREFIX = "LOGRAY_"
 INTERNAL_VARIABLES = frozenset({"LOGRAY_INSTANCE", "LOGRAY_SETTINGS", "LOGRAY_HAPROXY_BIND"})
 
 Port = Annotated[int, Field(ge=1, le=65535)]
+PortOrOff = Annotated[int, Field(ge=0, le=65535)]  # 0: off
 MIB = 1 << 20
+
+
+def _listed(value: Any) -> Any:
+    """A list may be one text with commas: an environment variable holds nothing else."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _time_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f"no time zone is named {name!r}") from None
+    return name
+
+
+Networks = Annotated[tuple[IPvAnyNetwork, ...], BeforeValidator(_listed)]
+TimeZone = Annotated[str, AfterValidator(_time_zone)]
+AbsolutePath = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
 
 
 class Section(BaseModel):
@@ -46,10 +76,50 @@ class HttpSettings(Section):
 
 
 class TcpSettings(Section):
-    """The syslog and JSON-lines listener; port 0 turns it off."""
+    """The syslog and JSON-lines listeners; what is not an address holds for TLS and UDP, too."""
 
     host: str = "127.0.0.1"
-    port: Annotated[int, Field(ge=0, le=65535)] = 5514
+    port: PortOrOff = 5514
+    workers: Annotated[int, Field(ge=1, le=64)] = 1  # processes per node that share the ports
+    allowed_networks: Networks = ()  # whose messages are taken; none: everybody's
+    connections_max: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000  # of one worker; beyond: closed
+    line_bytes_max: Annotated[int, Field(ge=480, le=MIB)] = MIB  # beyond: cut off, counted and kept
+    unfinished_bytes_max: Annotated[int, Field(ge=MIB)] = 64 * MIB  # half lines of one worker; beyond: cut
+    unsent_bytes_max: Annotated[int, Field(ge=MIB)] = 32 * MIB  # of one worker; full: it stops reading
+    idle_timeout_s: Annotated[float, Field(ge=0)] = 0  # 0: never; most senders lose a line to it
+    keepalive_idle_s: Annotated[int, Field(ge=1, le=32_767)] = 60
+    keepalive_interval_s: Annotated[int, Field(ge=1, le=32_767)] = 10
+    keepalive_probes: Annotated[int, Field(ge=1, le=127)] = 6
+    time_zone: TimeZone = "UTC"  # of syslog times that name none
+    plain_lines: bool = False  # store a line that is neither syslog nor JSON as a log, not as a dead letter
+
+
+class TlsSettings(Section):
+    """Syslog over TLS (RFC 5425); without a certificate it is off."""
+
+    host: str = "127.0.0.1"
+    port: PortOrOff = 6514
+    certificate_file: AbsolutePath | None = None  # PEM, with the chain
+    key_file: AbsolutePath | None = None  # without: it is in certificate_file
+    client_ca_file: AbsolutePath | None = None  # with one, clients must show a certificate of it
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.certificate_file is None and (self.key_file or self.client_ca_file):
+            raise ValueError("key_file and client_ca_file need a certificate_file")
+        return self
+
+    @property
+    def enabled(self) -> bool:
+        """Whether there is something to listen with."""
+        return self.port > 0 and self.certificate_file is not None
+
+
+class UdpSettings(Section):
+    """Syslog over UDP (RFC 5426), off by default: what comes faster than it can be read is lost."""
+
+    host: str = "127.0.0.1"
+    port: PortOrOff = 0
 
 
 class ClickHouseSettings(Section):
@@ -117,6 +187,8 @@ class Settings(Section):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     http: HttpSettings = HttpSettings()
     tcp: TcpSettings = TcpSettings()
+    tls: TlsSettings = TlsSettings()
+    udp: UdpSettings = UdpSettings()
     clickhouse: ClickHouseSettings = ClickHouseSettings()
     wal: WalSettings = WalSettings()
     search: SearchSettings = SearchSettings()

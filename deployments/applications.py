@@ -1,8 +1,7 @@
 """The service as a whole, on the Ray this process is connected to: start it, and drain it before a stop."""
 
 import logging
-from concurrent.futures import ThreadPoolExecutor
-from typing import Final
+from typing import Any, Final
 
 import ray
 from ray import serve
@@ -28,6 +27,7 @@ INGEST_TARGET_REQUESTS: Final = 8
 UPSCALE_AFTER_S: Final = 10.0
 DOWNSCALE_AFTER_S: Final = 300.0
 STOP_WITHIN_S: Final = 10.0  # for the requests of a replica that leaves
+HEALTH_CHECK_S: Final = 2.0  # a dead replica is replaced so soon; Serve's default is 10
 
 log = logging.getLogger(__name__)
 
@@ -38,35 +38,34 @@ class NotReady(LograyError):
 
 def deploy(settings: Settings) -> None:
     """Start the actors, then the HTTP applications; returns when all run. Raises NotReady."""
-    with ThreadPoolExecutor(1) as serving:
-        # Serve's own processes need nothing of ours: both start side by side.
-        started = serving.submit(start_serve, settings)
-        supervisor = start_supervisor(settings)
-        problems = ray.get(supervisor.wait_until_ready.remote(READY_WITHIN_S))
-        started.result()
-    if problems:
-        raise NotReady("; ".join(f"{name}: {problem}" for name, problem in sorted(problems.items())))
-    partitions, store_url = ray.get([supervisor.partitions.remote(), supervisor.store_url.remote()])
     assert settings.api_key is not None, "the launcher has filled it in"
     replica = ReplicaSettings(
-        key_hash=hash_key(settings.api_key.get_secret_value()),
-        bound_host=settings.http.host,
-        partitions=tuple(partitions),
-        store_url=store_url,
+        hash_key(settings.api_key.get_secret_value()), settings.http.host, settings.alerts
     )
     targets = [
         serve.RunTarget(target=_ingest(settings, replica), name="ingest", route_prefix=INGEST_PREFIX),
         serve.RunTarget(target=_api(settings, replica), name="api", route_prefix="/"),
     ]
+    # Replicas find the actors by their names once they are there: all start side by side.
+    supervisor: Any = start_supervisor(settings)
+    start_serve(settings)
     serve.run_many(targets)
+    problems: dict[str, str] = _answer(supervisor.wait_until_ready.remote(READY_WITHIN_S))
+    if problems:
+        raise NotReady("; ".join(f"{name}: {problem}" for name, problem in sorted(problems.items())))
 
 
 def drain() -> None:
     """Have every buffer written to the store. Raises NotReady with what was not."""
-    supervisor = ray.get_actor(SUPERVISOR, NAMESPACE)
-    unfinished = ray.get(supervisor.drain.remote(DRAIN_WITHIN_S))
+    supervisor: Any = ray.get_actor(SUPERVISOR, NAMESPACE)
+    unfinished: dict[str, str] = _answer(supervisor.drain.remote(DRAIN_WITHIN_S))
     if unfinished:
         raise NotReady("; ".join(f"{name}: {reason}" for name, reason in sorted(unfinished.items())))
+
+
+def _answer(reference: Any) -> Any:
+    # The launcher's own process may wait; nothing in the service does.
+    return ray.get(reference)
 
 
 def _ingest(settings: Settings, replica: ReplicaSettings) -> serve.Application:
@@ -74,7 +73,7 @@ def _ingest(settings: Settings, replica: ReplicaSettings) -> serve.Application:
         return build_ingest(replica)
 
     http = settings.http
-    deployment = serve.deployment(
+    deployment: Any = serve.deployment(
         serve.ingress(build)(),
         name="ingest",
         ray_actor_options={"num_cpus": INGEST_CPUS},
@@ -88,15 +87,17 @@ def _ingest(settings: Settings, replica: ReplicaSettings) -> serve.Application:
         },
         graceful_shutdown_timeout_s=STOP_WITHIN_S,
         graceful_shutdown_wait_loop_s=1.0,
+        health_check_period_s=HEALTH_CHECK_S,
     )
-    return deployment.bind()
+    application: serve.Application = deployment.bind()
+    return application
 
 
 def _api(settings: Settings, replica: ReplicaSettings) -> serve.Application:
     def build() -> ASGIApp:
         return build_api(replica)
 
-    deployment = serve.deployment(
+    deployment: Any = serve.deployment(
         serve.ingress(build)(),
         name="api",
         num_replicas=1,
@@ -104,5 +105,7 @@ def _api(settings: Settings, replica: ReplicaSettings) -> serve.Application:
         max_ongoing_requests=settings.http.requests_per_replica_max,
         graceful_shutdown_timeout_s=STOP_WITHIN_S,
         graceful_shutdown_wait_loop_s=1.0,
+        health_check_period_s=HEALTH_CHECK_S,
     )
-    return deployment.bind()
+    application: serve.Application = deployment.bind()
+    return application

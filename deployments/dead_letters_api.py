@@ -76,9 +76,9 @@ class DeadLettersApi:
         wanted = _validated(ListRequest, dict(request.query_params))
         every = replace(self._filter(wanted), replayed=wanted.replayed)
         page = replace(every, before=_key(wanted.cursor) if wanted.cursor else None)
+        store = self._store
         letters, total = await asyncio.gather(
-            asyncio.to_thread(self._store.find, page, wanted.limit),
-            asyncio.to_thread(self._store.count, every),
+            asyncio.to_thread(store.find, page, wanted.limit), asyncio.to_thread(store.count, every)
         )
         more = len(letters) == wanted.limit
         return json_response(
@@ -95,7 +95,8 @@ class DeadLettersApi:
         wanted = _validated(ReplayRequest, body)
         keys = None if wanted.ids is None else tuple(map(_key, wanted.ids))
         filter_ = replace(self._filter(wanted), replayed=False, keys=keys)
-        letters = await asyncio.to_thread(self._store.find, filter_, wanted.limit)
+        store = self._store
+        letters = await asyncio.to_thread(store.find, filter_, wanted.limit)
         replayed, failures = [], []
         for letter in letters:
             try:
@@ -105,7 +106,7 @@ class DeadLettersApi:
             else:
                 replayed.append((letter, batch))
         await self._store_again(replayed)
-        remaining = await asyncio.to_thread(self._store.count, filter_)
+        remaining = await asyncio.to_thread(store.count, filter_)
         return json_response(
             {
                 "replayed": len(replayed),

@@ -2,8 +2,6 @@
 
 from typing import Final, Protocol
 
-from formats.content_encoding import decompress
-from formats.json_logs import ParsedLogs, parse_logs, unparseable
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -14,6 +12,8 @@ from core.log_batch import LogBatch, Received
 from core.metric_names import BACKPRESSURE, DEAD_LETTERS, INGESTION_LATENCY, LOGS_INGESTED, REJECTED
 from core.metrics import Metrics
 from deployments.answers import json_response, read_body
+from formats.content_encoding import decompress
+from formats.json_logs import ParsedLogs, parse_logs, unparseable
 
 METHOD: Final = "http"
 

@@ -7,6 +7,7 @@ the map may be read in any order: where two leaves would get one name (`{"a": {"
 objects stay whole, as leaves.
 """
 
+import re
 from typing import Final, NamedTuple
 
 import msgspec
@@ -25,7 +26,7 @@ METADATA_NAMES: Final = frozenset({"id", "ingested_at", "source_ip", "method", "
 _FIELDS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ELEMENTS: Final = msgspec.json.Decoder(list[msgspec.Raw])
 # An array without any of these is canonical: nothing nested, nothing escaped, no white space.
-_REWRITTEN: Final = (b"[", b"{", b"\\", b" ", b"\n", b"\t", b"\r")
+_REWRITTEN: Final = re.compile(r"[\[{\\ \n\t\r]")
 
 
 class Flattened(NamedTuple):
@@ -38,18 +39,18 @@ class Flattened(NamedTuple):
 
 def stored_name(name: str) -> str:
     """A field's name as it is stored: one more underscore if it is a metadata name (`_id`, `__id`, …)."""
-    if name.startswith("_") and name.lstrip("_") in METADATA_NAMES:
+    if name[:1] == "_" and name.lstrip("_") in METADATA_NAMES:
         return "_" + name
     return name
 
 
-def read_object(raw: bytes) -> dict[str, msgspec.Raw]:
+def read_object(text: str | bytes) -> dict[str, msgspec.Raw]:
     """The members of one JSON object, values as their own text; of duplicate names the last one wins.
 
-    Raises RejectedRecord. The caller has checked that the bytes are UTF-8.
+    Raises RejectedRecord. Bytes are known to be UTF-8.
     """
     try:
-        return _FIELDS.decode(raw)
+        return _FIELDS.decode(text)
     except RecursionError:
         raise RejectedRecord(TOO_DEEP) from None
     except (msgspec.DecodeError, UnicodeError):
@@ -58,52 +59,53 @@ def read_object(raw: bytes) -> dict[str, msgspec.Raw]:
 
 def flatten(members: dict[str, msgspec.Raw]) -> Flattened:
     """The leaves below some members of an object. Raises RejectedRecord past a limit."""
-    names: list[str] = []
-    values: list[str] = []
-    nested = False
-    for name, value in members.items():
-        raw = bytes(value)
-        if raw.startswith(b"{"):
-            nested = True
+    names = [stored_name(name) for name in members]
+    texts = [str(value, "utf-8") for value in members.values()]
+    for text in texts:
+        if text[0] == "{" and read_object(text):
+            nested = _flatten_objects(dict(zip(names, members.values(), strict=True)))
+            if len(set(nested.names)) == len(nested.names):
+                return nested
             break
-        names.append(_checked_name(stored_name(name)))
-        values.append(canonical(raw, 1))
-    shape = ""
-    if nested:
-        names, values = [], []
-        shape = _flatten_into(names, values, "", {stored_name(name): raw for name, raw in members.items()}, 1)
-        if len(set(names)) < len(names):
-            names = [_checked_name(stored_name(name)) for name in members]
-            values = [canonical(bytes(value), 1) for value in members.values()]
-            shape = ""
     if len(names) > RECORD_FIELDS_MAX:
         raise RejectedRecord(TOO_MANY_FIELDS)
-    return Flattened(names, values, shape)
+    if names and max(map(len, names)) * 4 > FIELD_NAME_BYTES_MAX:
+        names = [_checked_name(name) for name in names]
+    return Flattened(names, [canonical(text, 1) for text in texts], "")
 
 
-def canonical(raw: bytes, depth: int) -> str:
+def canonical(text: str, depth: int) -> str:
     """The JSON text under which equal values are equal text: strings as orjson writes them, no white space.
 
     Numbers keep their digits. `depth` counts the objects and arrays around the value. Raises RejectedRecord.
     """
-    first = raw[:1]
-    if first == b'"':
-        if b"\\" not in raw:
-            return raw.decode()
-        return orjson.dumps(_string(raw)).decode()
-    if first in (b"[", b"{"):
-        if depth >= RECORD_NESTING_MAX:
-            raise RejectedRecord(TOO_DEEP)
-        if first == b"{":
-            members = read_object(raw)
-            return (
-                "{"
-                + ",".join(f"{_text(k)}:{canonical(bytes(v), depth + 1)}" for k, v in members.items())
-                + "}"
-            )
-        if any(mark in raw[1:] for mark in _REWRITTEN):
-            return "[" + ",".join(canonical(bytes(v), depth + 1) for v in _ELEMENTS.decode(raw)) + "]"
-    return raw.decode()
+    first = text[0]
+    if first == '"':
+        # Other escapes than these two are the ones that orjson writes.
+        if "\\" not in text or ("\\u" not in text and "\\/" not in text):
+            return text
+        return orjson.dumps(orjson.loads(text)).decode()
+    if first != "[" and first != "{":
+        return text
+    if depth >= RECORD_NESTING_MAX:
+        raise RejectedRecord(TOO_DEEP)
+    if first == "{":
+        members = [
+            f"{_text(name)}:{canonical(str(value, 'utf-8'), depth + 1)}"
+            for name, value in read_object(text).items()
+        ]
+        return "{" + ",".join(members) + "}"
+    if _REWRITTEN.search(text, 1):
+        elements = _ELEMENTS.decode(text)
+        return "[" + ",".join([canonical(str(value, "utf-8"), depth + 1) for value in elements]) + "]"
+    return text
+
+
+def _flatten_objects(members: dict[str, msgspec.Raw]) -> Flattened:
+    names: list[str] = []
+    values: list[str] = []
+    shape = _flatten_into(names, values, "", members, 1)
+    return Flattened(names, values, shape)
 
 
 def _flatten_into(
@@ -114,12 +116,12 @@ def _flatten_into(
         raise RejectedRecord(TOO_DEEP)
     shapes = []
     for name, value in members.items():
-        raw = bytes(value)
-        if raw.startswith(b"{") and (inner := read_object(raw)):
+        text = str(value, "utf-8")
+        if text[0] == "{" and (inner := read_object(text)):
             shape = _flatten_into(names, values, f"{prefix}{name}.", inner, depth + 1)
         else:
             names.append(_checked_name(prefix + name))
-            values.append(canonical(raw, depth))
+            values.append(canonical(text, depth))
             shape = "0"
         shapes.append(f"{_text(name)}:{shape}")
         if len(names) > RECORD_FIELDS_MAX:
@@ -131,11 +133,6 @@ def _checked_name(name: str) -> str:
     if len(name) * 4 > FIELD_NAME_BYTES_MAX and len(name.encode()) > FIELD_NAME_BYTES_MAX:
         raise RejectedRecord(NAME_TOO_LONG)
     return name
-
-
-def _string(raw: bytes) -> str:
-    text: str = orjson.loads(raw)
-    return text
 
 
 def _text(name: str) -> str:

@@ -11,16 +11,16 @@ import msgspec
 import orjson
 
 from core.errors import RejectedRecord
+from core.levels import DEFAULT_LEVEL, normalise_level
 from core.limits import RECORD_BYTES_MAX
 from formats.attributes import INVALID_JSON, flatten, read_object
-from formats.levels import DEFAULT_LEVEL, normalise_level
 from formats.surrogates import mend_surrogates
 from formats.timestamps import NOT_A_TIME, parse_timestamp
 
 TOO_LARGE: Final = "record: too large"
 INVALID_UTF8: Final = "record: not valid UTF-8"
 NOT_AN_OBJECT: Final = "record: not an object"
-NULL: Final = b"null"
+NULL: Final = "null"
 
 
 class Record(NamedTuple):
@@ -40,52 +40,65 @@ def read_record(raw: bytes) -> Record:
     if len(raw) > RECORD_BYTES_MAX:
         raise RejectedRecord(TOO_LARGE)
     try:
-        raw.decode()
+        text = raw.decode().strip(" \t\r\n")
     except UnicodeDecodeError:
         raise RejectedRecord(INVALID_UTF8) from None
-    raw = raw.strip(b" \t\r\n")
-    if not raw.startswith(b"{"):
-        raise RejectedRecord(NOT_AN_OBJECT if is_json(mend_surrogates(raw)) else INVALID_JSON)
-    fields = read_object(mend_surrogates(raw))
+    if "\\u" in text:
+        text = mend_surrogates(text.encode()).decode()
+    if text[:1] != "{":
+        raise RejectedRecord(NOT_AN_OBJECT if is_json(text) else INVALID_JSON)
+    fields = read_object(text)
     timestamp_ns = _timestamp(_take(fields, "timestamp"))
-    level = _level(_take(fields, "level"))
+    level = read_level(_take(fields, "level"))
     service = _service(_take(fields, "service"))
     message = _message(_take(fields, "message"))
     return Record(timestamp_ns, level, service, message, *flatten(fields))
 
 
-def is_json(raw: bytes) -> bool:
-    """Whether the bytes are one JSON value."""
+def is_utf8(raw: bytes) -> bool:
+    """Whether the bytes are valid UTF-8."""
+    if raw.isascii():
+        return True
     try:
-        msgspec.json.decode(raw, type=msgspec.Raw)
+        raw.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def is_json(text: str | bytes) -> bool:
+    """Whether a text is one JSON value."""
+    try:
+        msgspec.json.decode(text, type=msgspec.Raw)
     except (msgspec.DecodeError, RecursionError):
         return False
     return True
 
 
-def _take(fields: dict[str, msgspec.Raw], name: str) -> bytes:
+def _take(fields: dict[str, msgspec.Raw], name: str) -> str:
     """Remove a field; its JSON text, null when missing."""
     value = fields.pop(name, None)
-    return NULL if value is None else bytes(value)
+    return NULL if value is None else str(value, "utf-8")
 
 
-def _timestamp(raw: bytes) -> int:
-    if raw == NULL:
+def _timestamp(text: str) -> int:
+    if text == NULL:
         raise RejectedRecord("timestamp: missing")
-    if raw.startswith(b'"'):
-        return parse_timestamp(orjson.loads(raw))
-    if raw[0] in b"-0123456789":
-        return parse_timestamp(raw.decode())
+    if text[0] == '"':
+        return parse_timestamp(_string(text))
+    if text[0] in "-0123456789":
+        return parse_timestamp(text)
     raise RejectedRecord(NOT_A_TIME)
 
 
-def _level(raw: bytes) -> str:
-    if raw == NULL:
+def read_level(text: str) -> str:
+    """The level that a field's JSON text means. Raises RejectedRecord."""
+    if text == NULL:
         return DEFAULT_LEVEL
-    if raw.startswith(b'"'):
-        level = normalise_level(orjson.loads(raw))
-    elif raw[0] in b"-0123456789":
-        level = normalise_level(raw.decode())
+    if text[0] == '"':
+        level = normalise_level(_string(text))
+    elif text[0] in "-0123456789":
+        level = normalise_level(text)
     else:
         raise RejectedRecord("level: not a string")
     if level is None:
@@ -93,19 +106,23 @@ def _level(raw: bytes) -> str:
     return level
 
 
-def _service(raw: bytes) -> str:
-    if raw == NULL:
+def _service(text: str) -> str:
+    if text == NULL:
         return ""
-    if not raw.startswith(b'"'):
+    if text[0] != '"':
         raise RejectedRecord("service: not a string")
-    service: str = orjson.loads(raw)
-    return service
+    return _string(text)
 
 
-def _message(raw: bytes) -> str:
-    if raw == NULL:
+def _message(text: str) -> str:
+    if text == NULL:
         raise RejectedRecord("message: missing")
-    if not raw.startswith(b'"'):
+    if text[0] != '"':
         raise RejectedRecord("message: not a string")
-    message: str = orjson.loads(raw)
-    return message
+    return _string(text)
+
+
+def _string(text: str) -> str:
+    """What a JSON string says."""
+    decoded: str = orjson.loads(text) if "\\" in text else text[1:-1]
+    return decoded

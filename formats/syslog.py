@@ -19,8 +19,11 @@ _ELEMENT: Final = re.compile(rf"\[({_NAME})((?: +{_NAME}={_VALUE})*) *\]", re.DO
 ELEMENT: Final = rf"\[{_NAME}(?: +{_NAME}={_VALUE})* *\]"
 _NIL_END: Final = re.compile(r"-(?= |$)")
 _ESCAPED: Final = re.compile(r'\\(["\\\]])')
-_FIELDS: Final = re.compile(r" *(\S+) +(\S+) +(\S+) +(\S+) *(?=\[|-(?: |$))")
-_FIELDS_ALONE: Final = re.compile(r" *(\S+)(?: +(\S+)(?: +(-|[0-9]+)(?=[ ]|$)(?: +(-)(?=[ ]|$))?)?)?")
+_WORD: Final = r"(\S{1,255})"  # RFC 5424 section 6: a host name is the longest
+_FIELDS: Final = re.compile(rf" *{_WORD} +{_WORD} +{_WORD} +{_WORD} *(?=\[|-(?: |$))")
+_FIELDS_ALONE: Final = re.compile(
+    rf" *{_WORD}(?= |$)(?: +{_WORD}(?= |$)(?: +(-|[0-9]{{1,128}})(?= |$)(?: +(-)(?= |$))?)?)?"
+)
 _DATE_LIKE: Final = re.compile(r"[0-9]{1,4}[-/.:]\S*|[A-Z][a-z]{2} +[0-9]+ +\S+")
 
 
@@ -35,8 +38,8 @@ class Message(NamedTuple):
 def read_5424(priority: int, text: str, arrival: Arrival) -> Message | None:
     """Read what follows `<PRI>VERSION `; None when it is not RFC 5424 in any form.
 
-    A time that cannot be read becomes the time of arrival, its text the field `original_timestamp`. The structured data
-    may be missing or broken; broken, it stays in the text.
+    A time that cannot be read becomes the time of arrival, its text the field `original_timestamp`. The
+    structured data may be missing or broken; broken, it stays in the text.
     """
     found = find_time(text, 0, arrival)
     if found is None:
@@ -88,7 +91,7 @@ def _without_structured_data(
 ) -> Message:
     """`TIME HOST APP PROCID [MSGID] text` if the process id shows it is that, else `TIME HOST text`."""
     host, app, procid, msgid = fields.groups()
-    complete = procid is not None or fields.end() == len(rest)
+    complete = procid is not None
     text = rest[fields.end() if complete else fields.end(1) :].removeprefix(" ")
     groups = (host, app if complete else None, procid, msgid)
     return _message(priority, groups, {}, text, stamp, timestamp_ns, arrival)

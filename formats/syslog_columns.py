@@ -1,7 +1,8 @@
 """Many syslog messages at once, as columns.
 
-The headers of one sender repeat (host, program, process id): each different header is made once and Arrow spreads it over
-its rows. What is not regular goes to formats.syslog and formats.syslog_3164, so that theirs are the only rules.
+The headers of one sender repeat (host, program, process id): each different header is made once and Arrow
+spreads it over its rows. What is not regular goes to formats.syslog and formats.syslog_3164, so that theirs
+are the only rules.
 """
 
 from __future__ import annotations  # Arrow's classes are generic to the type checker alone
@@ -24,7 +25,7 @@ from formats.syslog_time import Arrival, find_time
 _PRIORITY: Final = re.compile(r"<([0-9]{1,3})>(?:[1-9][0-9]? (?! ))?")
 _REGULAR_HEAD: Final = re.compile(r"<([0-9]{1,3})>1")
 _STRUCTURED_DATA: Final = re.compile(rf"(?:{ELEMENT})+(?= |$)", re.DOTALL)
-# `<34>Oct 11 22:14:15 host tag[pid]: text`, as syslog(3) and the daemons write it; no host is a year or a zone.
+# `<34>Oct 11 22:14:15 host tag[pid]: text`, as syslog(3) and the daemons write it; no year, no zone as host.
 _REGULAR_3164: Final = re.compile(
     r"<([0-9]{1,3})>([A-Z][a-z]{2} [ 0-9][0-9] [0-9:]{8}) (?!(?:[0-9]{4}|[A-Z]{1,5}) )([\w.-]+)"
     r" ([\w./()-]{1,48})(?:\[([0-9]{1,10})\])?: ",
@@ -36,7 +37,7 @@ _IRREGULAR: Final = -1
 
 
 def read_syslog(text: str, arrival: Arrival) -> Message | None:
-    """One message in any of the forms; None for a line that is no syslog: no PRI, and no time as syslog has it."""
+    """One message in any form; None for a line that is no syslog: no PRI, and no time as syslog has it."""
     match = _PRIORITY.match(text)
     if match is None:
         return read_without_priority(text, arrival)
@@ -79,7 +80,8 @@ class SyslogColumns:
                 header = known.get(key)
                 if header is None:
                     header = known[key] = self._make_5424(*key)
-                if header != _IRREGULAR and stamp != "-":
+                # A stamp of several words is for the exact way.
+                if header != _IRREGULAR and stamp[10:11] == "T":
                     stamped.append(len(times))
                     stamps.append(stamp)
                     headers.append(header)

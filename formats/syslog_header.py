@@ -7,8 +7,8 @@ from typing import Final, NamedTuple
 import msgspec
 import orjson
 
+from core.levels import DEFAULT_LEVEL, SYSLOG_SEVERITY_LEVELS
 from formats.attributes import flatten
-from formats.levels import DEFAULT_LEVEL, SYSLOG_SEVERITY_LEVELS
 
 # RFC 5424 section 6.2.1, the names of syslog(3) and of every syslog daemon's configuration.
 SEVERITIES: Final = ("emerg", "alert", "crit", "err", "warning", "notice", "info", "debug")

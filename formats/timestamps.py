@@ -6,6 +6,7 @@ formats.timestamp_column does whole columns of the usual shapes at once and come
 import re
 from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_DOWN, Context, Decimal
+from functools import lru_cache
 from typing import Final
 
 from core.errors import RejectedRecord
@@ -60,7 +61,7 @@ def check_range(timestamp_ns: int) -> int:
 def format_timestamp(timestamp_ns: int) -> str:
     """ISO 8601 in UTC with `Z`, with no digits of a second's fraction, 3, 6 or 9, as needed."""
     seconds, fraction_ns = divmod(timestamp_ns, NS_PER_S)
-    whole = (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S")
+    whole = _whole_seconds(seconds)
     if not fraction_ns:
         return whole + "Z"
     digits = f"{fraction_ns:09d}"
@@ -69,6 +70,11 @@ def format_timestamp(timestamp_ns: int) -> str:
     elif digits.endswith("000"):
         digits = digits[:6]
     return f"{whole}.{digits}Z"
+
+
+@lru_cache(4096)  # neighbouring logs are of the same second
+def _whole_seconds(seconds: int) -> str:
+    return (_EPOCH + timedelta(seconds=seconds)).isoformat()[:19]
 
 
 def _epoch_ns(text: str) -> int:
@@ -82,21 +88,23 @@ def _epoch_ns(text: str) -> int:
 
 
 def _iso_ns(match: re.Match[str]) -> int:
-    days = _days(match["date"])
-    hour, minute, second = (int(match[part] or 0) for part in ("hour", "minute", "second"))
+    date_text, *clock, fraction, _, sign, offset_hour, offset_minute = match.groups()
+    days = _days(date_text)
+    hour, minute, second = [int(digits or 0) for digits in clock]
     # A leap second (60) counts as the first of the next minute; 24:00 is the end of its day.
     if minute > 59 or second > 60 or hour * 3600 + minute * 60 + second > 86400:
         raise RejectedRecord(NOT_A_TIME)
     seconds = days * 86400 + hour * 3600 + minute * 60 + second
-    if match["sign"]:
-        zone_hour, zone_minute = int(match["zone_hour"]), int(match["zone_minute"] or 0)
+    if sign:
+        zone_hour, zone_minute = int(offset_hour), int(offset_minute or 0)
         if zone_hour > 23 or zone_minute > 59:
             raise RejectedRecord(NOT_A_TIME)
         offset_s = zone_hour * 3600 + zone_minute * 60
-        seconds += offset_s if match["sign"] == "-" else -offset_s
-    return seconds * NS_PER_S + int((match["fraction"] or "0")[:9].ljust(9, "0"))
+        seconds += offset_s if sign == "-" else -offset_s
+    return seconds * NS_PER_S + (int(fraction[:9].ljust(9, "0")) if fraction else 0)
 
 
+@lru_cache(4096)  # most logs are of a few days
 def _days(text: str) -> int:
     """Days since 1970 of a calendar, week or ordinal date."""
     try:

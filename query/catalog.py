@@ -37,7 +37,9 @@ class Field:
     kind: Kind
     column: str | None = None  # None: the key `name` of the map
     number_column: str | None = None  # Float64, of a JSON field
-    indexed: bool = True  # the tokens have `name=value`, of an array's elements `name:value`; of the message, its words
+    indexed: bool = (
+        True  # the tokens have `name=value`, of an array's elements `name:value`; of the message, its words
+    )
     in_rollup: bool = False  # a dimension of the rollup per minute
     in_sort_key: bool = False  # a condition on the column skips granules
 

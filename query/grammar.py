@@ -85,7 +85,7 @@ class FieldGroup:
 
 @dataclass(frozen=True, slots=True)
 class Sign:
-    """`(`, `)`, `AND`, `OR`, `NOT`, `-` or `+`."""
+    """`(`, `)`, `AND`, `OR`, `NOT`, `-`, `!` or `+`."""
 
     sign: str
 
@@ -108,7 +108,7 @@ def _is_field(text: str, position: int, found: pp.ParseResults) -> bool:
     word = _WORD.match(text, position)
     assert word is not None, "a head is the beginning of a word"
     rest = word[0][len(typed) :]
-    if rest.startswith(("//", ":")) and not is_address(rest):
+    if rest.startswith(("//", ":")) and not is_address(rest.partition("/")[0]):
         return False
     if _DRIVE.match(word[0]) and not _REGEX.match(text, position + len(typed)):
         return False
@@ -199,7 +199,7 @@ _plain_term = (pp.Opt(_any_head) + pp.Located(_quoted | _broken_quote | _regex |
     lambda found: Term(None, found[1][0], found[0])
 )
 _group_term = _value.copy().set_parse_action(lambda found: Term(None, found[1][0], found[0]))
-_sign = _element(r"[()]|(?:AND|OR|NOT|&&|\|\|)" + _WORD_END + r"|[+-]", "operator").set_parse_action(
+_sign = _element(r"[()]|(?:AND|OR|NOT|&&|\|\|)" + _WORD_END + r"|[+!-]", "operator").set_parse_action(
     lambda found: Sign({"&&": "AND", "||": "OR"}.get(found[0], found[0]))
 )
 

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
+from itertools import pairwise
 from typing import Final
 
 from query.times import SECOND_NS
@@ -103,7 +104,7 @@ def bucket_edges(from_ns: int, until_ns: int, interval: Interval, zone: tzinfo) 
 def even_width_ns(edges: tuple[int, ...]) -> int | None:
     """The length of every bucket when all last equally long."""
     width = edges[1] - edges[0]
-    return width if all(b - a == width for a, b in zip(edges, edges[1:], strict=False)) else None
+    return width if all(b - a == width for a, b in pairwise(edges)) else None
 
 
 def _edges(from_ns: int, interval: Interval, zone: tzinfo) -> Iterator[int]:

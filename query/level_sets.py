@@ -1,10 +1,20 @@
 """Which of the levels a condition on `level` lets through: they have an order, and there are six."""
 
+import operator
 import re
+from collections.abc import Callable, Mapping
+from typing import Final
 
 from core.levels import LEVEL_RANKS, LEVELS
-from query.ast import Compare, FieldEquals, Range, Wildcard
+from query.ast import Compare, FieldEquals, Operator, Range, Wildcard
 from query.pattern import Glob, Pattern
+
+_COMPARISONS: Final[Mapping[Operator, Callable[[int, int], bool]]] = {
+    ">": operator.gt,
+    ">=": operator.ge,
+    "<": operator.lt,
+    "<=": operator.le,
+}
 
 
 def levels_of(node: FieldEquals | Compare | Range | Wildcard) -> tuple[str, ...]:
@@ -12,15 +22,9 @@ def levels_of(node: FieldEquals | Compare | Range | Wildcard) -> tuple[str, ...]
     match node:
         case FieldEquals():
             return (node.value,)
-        case Compare(_, operator, value):
-            rank = LEVEL_RANKS[value]
-            holds = {
-                ">": lambda other: other > rank,
-                ">=": lambda other: other >= rank,
-                "<": lambda other: other < rank,
-                "<=": lambda other: other <= rank,
-            }[operator]
-            return tuple(level for level in LEVELS if holds(LEVEL_RANKS[level]))
+        case Compare(_, sign, value):
+            holds, rank = _COMPARISONS[sign], LEVEL_RANKS[value]
+            return tuple(level for level in LEVELS if holds(LEVEL_RANKS[level], rank))
         case Range():
             low = LEVEL_RANKS[node.low] + (not node.low_inclusive)
             high = LEVEL_RANKS[node.high] - (not node.high_inclusive)

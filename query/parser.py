@@ -1,6 +1,6 @@
 """Text to tree: folds the grammar's lexemes into nodes, with a stack of its own.
 
-Precedence, from the strongest: parentheses, then NOT and `-`, then AND (also where nothing stands between two
+Precedence, from the strongest: parentheses, then NOT, `-` and `!`, then AND (also where nothing stands between
 terms), then OR. Everything is bounded (core.limits), and time is linear in the text.
 """
 

@@ -6,8 +6,8 @@ from typing import Final
 
 RESERVED: Final = frozenset({"AND", "OR", "NOT", "TO"})
 
-# Names that are read as a field before a colon; any other name stands in quotes or has its signs escaped.
-# One that begins with a digit needs a letter and no hyphen: `2fa:1` names a field, `2024-01-15T10:30` does not.
+# Names that are read as a field before a colon; any other name stands in quotes or has its signs escaped. One
+# that begins with a digit needs a letter and no hyphen: `2fa:1` names a field, `2024-01-15T10:30` does not.
 FIELD_NAME: Final = re.compile(r"@?[^\W\d][\w.-]*|\d+[^\W\d][\w.]*")
 
 _PLAIN_TEXT = re.compile(r"\w[\w.@,;=-]*")

@@ -12,16 +12,17 @@ from query.render_where import conditions, index_condition
 from query.search import Position, TimeRange
 from query.statement import Binds, Statement
 
-# What an answer is made of; nanoseconds as integers, since DateTime64 would come back in microseconds.
+# What an answer is made of, as query.answers.LOG_NAMES has it. Nanoseconds are asked for as integers, since
+# DateTime64 would come back in microseconds.
 LOG_COLUMNS: Final = (
-    "toUnixTimestamp64Nano(timestamp) AS timestamp_ns",
+    "toUnixTimestamp64Nano(timestamp)",
     "seq",
     "level",
     "service",
     "message",
     "attributes",
     "shape",
-    "toUnixTimestamp64Nano(ingested_at) AS ingested_at_ns",
+    "toUnixTimestamp64Nano(ingested_at)",
     "source_ip",
     "method",
 )
@@ -41,7 +42,9 @@ def matching_statement(query: Node) -> Statement | None:
     """How many logs of all match, where the index alone can count them."""
     bind = Binds()
     condition = index_condition(query, bind)
-    return None if condition is None else Statement(f"SELECT count() FROM logs WHERE {condition}", bind.values)
+    return (
+        None if condition is None else Statement(f"SELECT count() FROM logs WHERE {condition}", bind.values)
+    )
 
 
 def page_statement(
@@ -66,15 +69,17 @@ def groups_statement(
 ) -> Statement:
     """Groups of all pieces: a column for each key, then those of the measure.
 
-    `only` leaves the groups whose first key is one of these values. With a budget, the answer has no row
-    when the time was not enough. More than GROUPS_MAX rows mean that there are too many groups.
+    `only` leaves the groups whose first key is one of these values. With a budget, the statement ends with a
+    timeout when that was not enough. More than GROUPS_MAX rows mean that there are too many groups.
     """
     bind = Binds()
     columns = [f"k{index}" for index in range(len(groups.keys))]
     pieces = [_piece(query, groups, piece, only, bind) for piece in groups.pieces]
     if groups.measure.kind == "count":
         # Values are grouped as they are stored and unquoted after that: fewer rows to unquote.
-        shown = [f"{shown_key(key, column)} AS {column}" for key, column in zip(groups.keys, columns, strict=True)]
+        shown = [
+            f"{shown_key(key, column)} AS {column}" for key, column in zip(groups.keys, columns, strict=True)
+        ]
         inner = " UNION ALL ".join(pieces)
         sql = f"SELECT {', '.join([*shown, 'sum(n) AS n'])} FROM ({inner}){_group_by(columns)}"
     else:
@@ -94,9 +99,13 @@ def dictionary_statement(values: DictionaryValues, database: str) -> Statement:
     bind = Binds()
     prefix = values.field + "="
     cut = len(prefix.encode()) + TOKEN_VALUE_BYTES
-    source = f"mergeTreeTextIndex({bind(database)}, 'logs', '{INDEX}') WHERE startsWith(token, {bind(prefix)})"
+    source = (
+        f"mergeTreeTextIndex({bind(database)}, 'logs', '{INDEX}') WHERE startsWith(token, {bind(prefix)})"
+    )
     if values.measure == "cardinality":
-        sql = f"SELECT uniqExact(token) AS n, max(length(token)) >= {bind(cut, 'UInt64')} AS cut FROM {source}"
+        sql = (
+            f"SELECT uniqExact(token) AS n, max(length(token)) >= {bind(cut, 'UInt64')} AS cut FROM {source}"
+        )
     else:
         value = f"substring(token, {bind(len(prefix.encode()) + 1, 'UInt64')})"
         sql = (
@@ -139,4 +148,4 @@ def _group_by(columns: Sequence[str]) -> str:
 
 
 def _budget(budget_s: float | None) -> dict[str, Any]:
-    return {} if budget_s is None else {"max_execution_time": budget_s, "timeout_overflow_mode": "break"}
+    return {} if budget_s is None else {"max_execution_time": budget_s}

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from query.catalog import Field, Kind, field_named, json_string
+from query.catalog import Kind, field_named, json_string
 from query.intervals import even_width_ns
 from query.plan.nodes import Key, Measure, NumberKey, Source, TimeKey, ValueKey
 from query.render_values import exists, number, plain
@@ -12,7 +12,11 @@ from query.statement import Binds
 def key_value(key: Key, source: Source, bind: Binds) -> str:
     """The expression that rows are grouped by: a bucket's number or start, or a value as it is stored."""
     if isinstance(key, TimeKey):
-        ns = "toInt64(toUnixTimestamp(minute)) * 1000000000" if source == "rollup" else "toUnixTimestamp64Nano(timestamp)"
+        ns = (
+            "toInt64(toUnixTimestamp(minute)) * 1000000000"
+            if source == "rollup"
+            else "toUnixTimestamp64Nano(timestamp)"
+        )
         width = even_width_ns(key.edges)
         if width is None:
             return f"roundDown({ns}, {bind(list(key.edges[:-1]), 'Array(Int64)')})"
@@ -58,5 +62,11 @@ def measure_columns(measure: Measure, source: Source, bind: Binds) -> list[str]:
     x = number(field, bind)
     if measure.kind == "percentiles":
         levels = ", ".join(repr(percent / 100) for percent in measure.percents)
-        return [f"quantilesExactInclusiveIf({levels})(assumeNotNull({x}), isFinite({x})) AS percentiles", f"countIf(isFinite({x})) AS n"]
-    return [f"countIf(isFinite({x})) AS n", *(f"{name}If({x}, isFinite({x})) AS {name}" for name in ("min", "max", "sumKahan"))]
+        return [
+            f"quantilesExactInclusiveIf({levels})(assumeNotNull({x}), isFinite({x})) AS percentiles",
+            f"countIf(isFinite({x})) AS n",
+        ]
+    return [
+        f"countIf(isFinite({x})) AS n",
+        *(f"{name}If({x}, isFinite({x})) AS {name}" for name in ("min", "max", "sumKahan")),
+    ]

@@ -1,11 +1,23 @@
 """The SQL of single terms on columns."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Final, assert_never
 
 from core.limits import TIMESTAMP_NS_MAX
-from query.ast import Cidr, Compare, FieldEquals, FieldExists, Leaf, MatchAll, Operator, Range, Regex, Wildcard, Words
+from query.ast import (
+    Cidr,
+    Compare,
+    FieldEquals,
+    FieldExists,
+    Leaf,
+    MatchAll,
+    Operator,
+    Range,
+    Regex,
+    Wildcard,
+    Words,
+)
 from query.catalog import TOKEN_VALUE_BYTES, TOKENS_COLUMN, Field, Kind, field_named
 from query.level_sets import levels_of
 from query.literals import network_bounds, read_big_integer, read_id, read_ip, read_number
@@ -14,9 +26,11 @@ from query.render_values import any_text, any_value, exists, instant_in, integer
 from query.statement import Binds
 from query.times import Span, read_time
 from query.tokens import value_texts
-from query.words import SEPARATOR_CLASS, fold, words_of
+from query.words import fold, is_word, sequence_regex, word_patterns, words_of
 
 FOLDED_MESSAGE: Final = "lowerUTF8(message)"
+
+WHOLE_SPAN: Final[tuple[Operator, ...]] = (">=", "<=")
 
 Bound = tuple[Operator, str]  # an operator and the literal behind it
 
@@ -60,37 +74,18 @@ def time_ns(ns: int, bind: Binds) -> str:
     return f"fromUnixTimestamp64Nano({bind(min(ns, TIMESTAMP_NS_MAX), 'Int64')}, 'UTC')"
 
 
-def whole_words(parts: Sequence[str | Glob]) -> str:
-    """The RE2 expression of a text with wildcards in a folded message: from edge to edge of words.
-
-    Signs and blanks between words are all alike, and wildcards stay inside a word.
-    """
-    signs = {Glob.ANY: f"[^{SEPARATOR_CLASS[1:]}*", Glob.ONE: f"[^{SEPARATOR_CLASS[1:]}"}
-    inside = ""
-    for part in parts:
-        if isinstance(part, Glob):
-            inside += signs[part]
-            continue
-        inside += "".join(
-            f"{SEPARATOR_CLASS}+" if piece == " " else re.escape(piece)
-            for piece in re.split("( )", re.sub(f"{SEPARATOR_CLASS}+", " ", fold(part)))
-        )
-    return f"(?:^|{SEPARATOR_CLASS}){inside}(?:$|{SEPARATOR_CLASS})"
-
-
 def _words(text: str, bind: Binds) -> str:
     words = words_of(text)
     if not words:
         return f"position(message, {bind(text)}) > 0"
     if len(words) == 1:
         return f"hasAllTokens({TOKENS_COLUMN}, {bind(words, 'Array(String)')})"
-    return f"match({FOLDED_MESSAGE}, {bind(whole_words([' '.join(words)]))})"
+    return f"match({FOLDED_MESSAGE}, {bind(sequence_regex([(word,) for word in words]))})"
 
 
 def _equals(field: Field, value: str, node: FieldEquals, bind: Binds) -> str:
     if field.kind is Kind.TIME:
-        span = _span(value)
-        return f"({field.column} >= {time_ns(span.start_ns, bind)} AND {field.column} < {time_ns(span.end_ns, bind)})"
+        return _all(_time_bound(field.sql(bind), (operator, value), bind) for operator in WHOLE_SPAN)
     if field.kind is Kind.LEVEL:
         return _levels(field, node, bind)
     if field.kind is Kind.ID:
@@ -99,11 +94,15 @@ def _equals(field: Field, value: str, node: FieldEquals, bind: Binds) -> str:
         return f"{field.sql(bind)} = {bind(value)}"
     texts = value_texts(value)
     stored, many = field.sql(bind), bind(list(texts), "Array(String)")
-    exact = f"if(startsWith({stored}, '['), hasAny(JSONExtractArrayRaw({stored}), {many}), has({many}, {stored}))"
+    exact = (
+        f"if(startsWith({stored}, '['), hasAny(JSONExtractArrayRaw({stored}), {many}), has({many}, {stored}))"
+    )
     if not field.indexed:
         return exact
     cut = [f"substring({bind(text)}, 1, {TOKEN_VALUE_BYTES})" for text in texts]
-    tokens = ", ".join(f"concat({bind(token(''))}, {text})" for token in (field.token, field.element_token) for text in cut)
+    tokens = ", ".join(
+        f"concat({bind(token(''))}, {text})" for token in (field.token, field.element_token) for text in cut
+    )
     return f"(hasAnyTokens({TOKENS_COLUMN}, [{tokens}]) AND {exact})"
 
 
@@ -121,9 +120,9 @@ def _wildcard(field: Field, pattern: Pattern, node: Wildcard, bind: Binds) -> st
         return _levels(field, node, bind)
     inner = pattern[1] if len(pattern) == 3 and pattern[0] is pattern[2] is Glob.ANY else None
     if field.kind is Kind.MESSAGE:
-        if isinstance(inner, str) and not re.search(SEPARATOR_CLASS, inner):
+        if isinstance(inner, str) and is_word(inner):
             return f"position({FOLDED_MESSAGE}, {bind(fold(inner))}) > 0"
-        return f"match({FOLDED_MESSAGE}, {bind(whole_words(pattern))})"
+        return f"match({FOLDED_MESSAGE}, {bind(sequence_regex(word_patterns(pattern)))})"
     if isinstance(inner, str):
         literal = bind(inner)
         return any_text(field, bind, lambda value: f"position({value}, {literal}) > 0")
@@ -148,10 +147,14 @@ def _compare(field: Field, bounds: list[Bound], node: Compare | Range, bind: Bin
         return _all(_time_bound(field.sql(bind), bound, bind) for bound in bounds)
     if field.kind is Kind.JSON:
         if all(read_number(literal) is not None for literal in literals):
-            return any_value(field, bind, lambda value: _all(_number_bound(value, bound, bind) for bound in bounds))
+            return any_value(
+                field, bind, lambda value: _all(_number_bound(value, bound, bind) for bound in bounds)
+            )
         if all(read_time(literal, 0) is not None for literal in literals):
             return any_value(
-                field, bind, lambda value: _all(_time_bound(instant_in(value), bound, bind) for bound in bounds)
+                field,
+                bind,
+                lambda value: _all(_time_bound(instant_in(value), bound, bind) for bound in bounds),
             )
     if all(read_ip(literal) is not None for literal in literals):
         return any_text(field, bind, lambda value: _all(_ip_bound(value, bound, bind) for bound in bounds))
@@ -198,5 +201,7 @@ def _all(tests: Iterable[str]) -> str:
 
 def _span(literal: str) -> Span:
     span = read_time(literal, 0)
-    assert span is not None, "times that begin with now are resolved, and the parser lets nothing else through"
+    assert span is not None, (
+        "times that begin with now are resolved, and the parser lets nothing else through"
+    )
     return span

@@ -31,9 +31,7 @@ def integer_in(value: str) -> str:
 def instant_in(value: str) -> str:
     """The time (ISO 8601) in a JSON string as DateTime64(9), NULL for none."""
     # RE2 in single quotes, where SQL reads `\\d` as `\d`.
-    iso = (
-        r'^"\\d{4}-\\d\\d-\\d\\d([Tt ]\\d\\d:\\d\\d(:\\d\\d([.]\\d{1,9})?)?([Zz]|[+-]\\d\\d:?\\d\\d)?)?"$'
-    )
+    iso = r'^"\\d{4}-\\d\\d-\\d\\d([Tt ]\\d\\d:\\d\\d(:\\d\\d([.]\\d{1,9})?)?([Zz]|[+-]\\d\\d:?\\d\\d)?)?"$'
     text = f"if(match({value}, '{iso}'), trim(BOTH '\"' FROM {value}), '')"
     return f"parseDateTime64BestEffortOrNull({text}, 9, 'UTC')"
 

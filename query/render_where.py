@@ -17,7 +17,9 @@ def conditions(query: Node, piece: Piece, bind: Binds) -> list[str]:
     where = _bounds(piece.range, piece.source == "rollup", bind)
     operands = query.operands if isinstance(query, And) else (query,)
     if piece.source == "rollup":
-        return where + [_column_sql(operand, bind) for operand in operands if not isinstance(operand, MatchAll)]
+        return where + [
+            _column_sql(operand, bind) for operand in operands if not isinstance(operand, MatchAll)
+        ]
     # Tokens that are all needed are intersected inside the index.
     tokens: list[str] = []
     for operand in operands:

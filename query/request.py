@@ -1,4 +1,4 @@
-"""The body of a search, as a client sends it; unknown keys and wrong types are errors that name their path."""
+"""The body of a search, as a client sends it; unknown keys and wrong types are errors with their path."""
 
 import re
 from collections.abc import Mapping
@@ -7,13 +7,14 @@ from typing import Annotated, Any, Final, Literal, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError, field_validator, model_validator
 
 from core.errors import InvalidSearch
-from query.aggregation_request import AggregationRequest
+from query.aggregation_request import SIZE_MAX, AggregationRequest
 from query.times import UNIT_NS
 
 LIMIT_MAX: Final = 10_000
 OFFSET_MAX: Final = 100_000  # beyond, a cursor costs less than what it skips
 PROJECTION_FIELDS_MAX: Final = 1000
 AGGREGATIONS_MAX: Final = 20
+CONTEXT_MAX: Final = 1000
 
 Time = str | int | float
 Request = TypeVar("Request", bound=BaseModel)
@@ -71,6 +72,23 @@ class SearchRequest(RangeRequest):
         return self
 
 
+class FieldsRequest(RangeRequest):
+    """GET /api/v1/fields."""
+
+
+class ValuesRequest(RangeRequest):
+    """GET /api/v1/fields/{name}/values: the most frequent values."""
+
+    size: Annotated[int, Field(ge=1, le=SIZE_MAX), Strict(False)] = 100
+
+
+class ContextRequest(Body):
+    """GET /api/v1/logs/{id}/context: so many logs before and after."""
+
+    before: Annotated[int, Field(ge=0, le=CONTEXT_MAX), Strict(False)] = 10
+    after: Annotated[int, Field(ge=0, le=CONTEXT_MAX), Strict(False)] = 10
+
+
 class ExportRequest(RangeRequest):
     """POST /api/v1/search/export: all matches, or the first `limit`."""
 
@@ -96,7 +114,9 @@ def problems(error: ValidationError) -> dict[str, str]:
     found: dict[str, str] = {}
     for each in error.errors(include_url=False, include_input=False):
         path = _path(each["loc"]) or "body"
-        found.setdefault(path, "must be a time" if path in ("from", "to") else _reason(each["type"], each["msg"]))
+        found.setdefault(
+            path, "must be a time" if path in ("from", "to") else _reason(each["type"], each["msg"])
+        )
     return found
 
 

@@ -1,6 +1,6 @@
 """A search as the planner takes it: the request with its query parsed and its times resolved."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from core.errors import InvalidSearch
@@ -11,7 +11,7 @@ from query.iso import iso
 from query.literals import read_id
 from query.now import resolve_now
 from query.parser import parse
-from query.request import ExportRequest, RangeRequest, SearchRequest, Time
+from query.request import RangeRequest, SearchRequest, Time
 from query.times import EPOCH_MIN, SECOND_NS, Span, read_time
 
 Order = Literal["desc", "asc"]
@@ -73,11 +73,17 @@ class Search:
     timeout_s: float = 30.0
 
 
-def search_of(request: SearchRequest, now_ns: int, timeout_s: float, timeout_max_s: float) -> Search:
+def search_of(request: RangeRequest, now_ns: int, timeout_s: float, timeout_max_s: float) -> Search:
     """Parse the query and resolve the times. Raises QuerySyntaxError and InvalidSearch."""
-    return Search(
+    search = Search(
         query=resolve_now(parse(request.query), now_ns),
         range=range_of(request, now_ns),
+        timeout_s=min(request.timeout or timeout_s, timeout_max_s),
+    )
+    if not isinstance(request, SearchRequest):
+        return search
+    return replace(
+        search,
         order=request.order,
         limit=request.limit,
         offset=request.offset,
@@ -87,14 +93,7 @@ def search_of(request: SearchRequest, now_ns: int, timeout_s: float, timeout_max
         count=request.count,
         aggregations=tuple(request.aggregations.items()),
         explain=request.explain,
-        timeout_s=min(request.timeout or timeout_s, timeout_max_s),
     )
-
-
-def export_of(request: ExportRequest, now_ns: int) -> Search:
-    """The search whose matches are exported."""
-    query = resolve_now(parse(request.query), now_ns)
-    return Search(query, range_of(request, now_ns), request.order, fields=request.fields, count="none")
 
 
 def range_of(request: RangeRequest, now_ns: int) -> TimeRange:
@@ -109,7 +108,9 @@ def range_of(request: RangeRequest, now_ns: int) -> TimeRange:
             continue
         span = _span(value, now_ns)
         if span is None:
-            problems[path] = "is not a time between 1970 and 2200: write 2024-01-15T10:00:00Z, an epoch or now-15m"
+            problems[path] = (
+                "is not a time between 1970 and 2200: write 2024-01-15T10:00:00Z, an epoch or now-15m"
+            )
         else:
             bounds[index] = min(span.end_ns, TIMESTAMP_NS_MAX) if index else span.start_ns
     if problems:

@@ -15,7 +15,9 @@ from query.statement import Statement
 TIMEOUT_CODES: Final = frozenset({159, 394})  # TIMEOUT_EXCEEDED, QUERY_WAS_CANCELLED
 KILL_ATTEMPTS: Final = 50  # a statement that is still on its way to the server cannot be killed yet
 KILL_INTERVAL_S: Final = 0.1
-REPLY_GRACE_S: Final = 1.0  # the server ends a statement at the deadline: its reply is waited for a little longer
+REPLY_GRACE_S: Final = (
+    1.0  # the server ends a statement at the deadline: its reply is waited for a little longer
+)
 
 
 class Cost(Protocol):
@@ -115,8 +117,11 @@ class Session:
         """The rows of a statement. Raises SearchTimeout at the deadline, StorageError otherwise."""
         began, remaining = self.clock.monotonic_s(), self.remaining_s
         query_id = f"logray-search-{uuid.uuid4()}"
-        settings = {"max_execution_time": remaining, **statement.settings}
-        future = self.executor.submit(self.store.query, statement.sql, statement.parameters, settings, query_id)
+        settings = {**statement.settings}
+        settings["max_execution_time"] = min(remaining, settings.get("max_execution_time", remaining))
+        future = self.executor.submit(
+            self.store.query, statement.sql, statement.parameters, settings, query_id
+        )
         try:
             result = await finished(future, self.store, query_id, remaining + REPLY_GRACE_S)
         except StorageError as error:
@@ -125,13 +130,16 @@ class Session:
             raise
         ms = (self.clock.monotonic_s() - began) * 1000
         self.ran.append(Ran(part, source, statement, len(result.rows), result.cost, ms))
-        return result.rows
+        rows: list[tuple[Any, ...]] = result.rows
+        return rows
 
 
 async def finished(future: "Future[Any]", store: Store, query_id: str, timeout_s: float) -> Any:
     """The result of a statement on another thread; it is killed when this is cancelled or takes too long."""
     answer = asyncio.wrap_future(future)
-    answer.add_done_callback(lambda each: each.cancelled() or each.exception())  # nobody may be left to read it
+    answer.add_done_callback(
+        lambda each: each.cancelled() or each.exception()
+    )  # nobody may be left to read it
     try:
         done, _ = await asyncio.wait([answer], timeout=timeout_s)
     except asyncio.CancelledError:

@@ -113,9 +113,7 @@ class _LeafReader:
             self._fail(f"at most {QUERY_REGEXES_MAX} regular expressions in a query", ONE_MORE)
         problem = regex_problem(source)
         if problem is not None:
-            offset, reason = problem
-            self.position += 1 + offset + source.count("/", 0, offset)
-            self._fail(f"a regular expression that RE2 can run: {reason}")
+            self._fail(f"a regular expression that RE2 can run: {problem}")
         return Regex(self.field.name, source)
 
     def _bounds(self, bounds: Bounds) -> Leaf:

@@ -16,7 +16,10 @@ def any_tokens(node: Node) -> tuple[str, ...] | None:
     if isinstance(node, Words):
         words = words_of(node.text)
         return (words[0],) if len(words) == 1 else None
-    if isinstance(node, FieldEquals | Compare | Range | Wildcard) and field_named(node.field).kind is Kind.LEVEL:
+    if (
+        isinstance(node, FieldEquals | Compare | Range | Wildcard)
+        and field_named(node.field).kind is Kind.LEVEL
+    ):
         return tuple(field_named(node.field).token(level) for level in levels_of(node))
     return _equal_tokens(node.field, node.value) if isinstance(node, FieldEquals) else None
 

@@ -32,7 +32,7 @@ def storage_errors() -> Iterator[None]:
     except ClickHouseError as error:
         raise _storage_error(error) from error
     except (HTTPError, OSError, EOFError) as error:
-        raise StorageUnavailable(f"cannot reach ClickHouse: {_one_line(error)}") from error
+        raise StorageUnavailable(f"cannot reach ClickHouse: {_one_line(_root(error))}") from error
 
 
 def _storage_error(error: ClickHouseError) -> StorageError:
@@ -45,7 +45,14 @@ def _storage_error(error: ClickHouseError) -> StorageError:
     if isinstance(error, (ProgrammingError, DataError, NotSupportedError)):
         return StorageError(f"cannot ask ClickHouse: {reason}")
     # Without a code no ClickHouse spoke: a proxy's 502, a connection that broke, a timeout.
-    return StorageUnavailable(f"cannot reach ClickHouse: {reason}")
+    return StorageUnavailable(f"cannot reach ClickHouse: {_one_line(_root(error))}")
+
+
+def _root(error: BaseException) -> BaseException:
+    # The driver's own text says only that a request failed.
+    while (deeper := error.__cause__ or error.__context__) is not None:
+        error = deeper
+    return error
 
 
 def _code_in(message: str) -> int:
@@ -54,4 +61,4 @@ def _code_in(message: str) -> int:
 
 
 def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:2000]
+    return " ".join((str(error) or type(error).__name__).split())[:2000]

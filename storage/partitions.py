@@ -1,4 +1,4 @@
-"""Which partitions of the write-ahead log a node writes: those on its disk, and numbers it claims in the store.
+"""Which partitions of the WAL a node writes: those on its disk, and numbers it claims in the store.
 
 A partition's number is part of the ids of its logs and of its insert tokens, so no two nodes of one store may
 ever have the same. What is on disk is known without the store; only a new partition needs it.

@@ -33,9 +33,10 @@ NUMBERS_NEEDED = "field must hold numbers"
 def aggregation(
     name: str, request: AggregationRequest, range_: TimeRange, traits: Traits, facts: TableFacts
 ) -> Buckets:
-    """The plan of one aggregation. Raises ValueError with the reason when its field cannot be so aggregated."""
+    """The plan of one aggregation. Raises ValueError with the reason when its field does not fit."""
     groups: Groups | DictionaryValues
     if isinstance(request, TermsRequest):
+        _check_values(request)
         groups = top_values(request, range_, traits, facts)
     elif isinstance(request, HistogramRequest):
         groups = histogram(request, range_, traits, facts)
@@ -55,8 +56,10 @@ def _inside(
     key: Key, name: str, request: AggregationRequest, range_: TimeRange, traits: Traits, facts: TableFacts
 ) -> Buckets:
     """The same for each value of an outer key."""
-    measure, top, keys = COUNT, None, (key,)
+    measure, top = COUNT, None
+    keys: tuple[Key, ...] = (key,)
     if isinstance(request, TermsRequest):
+        _check_values(request)
         keys, top = (key, ValueKey(request.field)), request.size
     elif isinstance(request, HistogramRequest):
         keys = (key, histogram_key(request, range_, facts))
@@ -77,6 +80,11 @@ def _measured(
             request.field, "cardinality", 1, None if range_ == ALWAYS else range_, otherwise=groups
         )
     return groups
+
+
+def _check_values(request: TermsRequest) -> None:
+    if field_named(request.field).kind in (Kind.TIME, Kind.ID):
+        raise ValueError("field must hold values that repeat: take a histogram of times")
 
 
 def measure_of(request: AggregationRequest) -> Measure:

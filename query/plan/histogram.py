@@ -6,7 +6,7 @@ from query.aggregation_request import HistogramRequest
 from query.catalog import Kind, field_named
 from query.intervals import auto_interval, bucket_edges, parse_interval
 from query.plan.facts import TableFacts
-from query.plan.nodes import COUNT, Groups, Key, NumberKey, TimeKey, Traits
+from query.plan.nodes import Groups, Key, NumberKey, TimeKey, Traits
 from query.plan.pieces import count_pieces
 from query.search import TimeRange
 from query.times import SECOND_NS
@@ -31,7 +31,9 @@ def histogram_key(request: HistogramRequest, range_: TimeRange, facts: TableFact
         raise ValueError("interval must be text as 1h or auto for timestamp")
     span = bucketed_range(range_, facts)
     interval = (
-        auto_interval(span.until_ns - span.from_ns) if request.interval == "auto" else parse_interval(request.interval)
+        auto_interval(span.until_ns - span.from_ns)
+        if request.interval == "auto"
+        else parse_interval(request.interval)
     )
     zone = ZoneInfo(request.time_zone)
     return TimeKey(bucket_edges(span.from_ns, span.until_ns, interval, zone))

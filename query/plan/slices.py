@@ -1,6 +1,6 @@
-"""The rule for pages: time slices from the newest (or oldest) on, so that a page reads what it shows and no more.
+"""The rule for pages: time slices from the newest (or oldest) on, so that a page reads what it shows.
 
-The table is sorted by hour, service and level: its newest logs come out fast only where a time bound leaves few.
+The table is sorted by hour, service and level: its newest logs come out fast only within a short time.
 """
 
 from bisect import bisect_left
@@ -35,6 +35,13 @@ def page_slices(search: Search, facts: TableFacts) -> tuple[TimeRange, ...]:
     else:
         rows = max(ROWS_LEAST, MARGIN * wanted * facts.rows / facts.matching)
     return _cut(whole, facts, rows, search.order)
+
+
+def newest_range(range_: TimeRange, facts: TableFacts, rows: int) -> TimeRange:
+    """The newest part of a range that holds about so many rows."""
+    density = _Density(facts, range_)
+    edge = _aligned(density.time_at(density.rows - rows), range_.until_ns, down=True)
+    return TimeRange(max(edge, range_.from_ns), range_.until_ns)
 
 
 def page_range(search: Search) -> TimeRange:

@@ -3,8 +3,8 @@
 MergeTree writes the block id of an insert into `deduplication_logs/deduplication_log_N.txt` *before* it
 renames the finished part into place (seen in the system calls of ClickHouse 26.9). A process killed between
 the two leaves an id without a part, and the insert's repetition is then dropped as a duplicate. Such ids are
-revoked here, with the record that ClickHouse itself writes when a part is dropped. A torn last line, after
-which ClickHouse would stop reading the log, is cut off.
+revoked here, with the record that ClickHouse itself writes when a part is dropped. A torn line, after
+which ClickHouse would stop reading the log, is taken out.
 
 The format is that of src/Storages/MergeTree/MergeTreeDeduplicationLog.cpp: `1 <tab> part <tab> block id`
 adds, `2 …` drops. A part's name is partition, first block, last block, level.
@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 _ADD: Final = "1"
 _DROP: Final = "2"
 _PART: Final = re.compile(r"^(?P<partition>[^_]+)_(?P<first>\d+)_(?P<last>\d+)_\d+(?:_\d+)?$")
+_LINE: Final = re.compile(r"(?P<operation>[12])\t(?P<part>[^\t\n]+)\t(?P<block_id>[^\n]+)")
 _NUMBER: Final = re.compile(r"_(\d+)\.txt$")
 
 Blocks = tuple[str, int, int]  # partition, first and last block number
@@ -39,9 +40,7 @@ def _mend(logs: Path) -> int:
     files = sorted(logs.glob("deduplication_log_*.txt"), key=_log_number)
     known: dict[str, str] = {}  # block id → part
     for file in files:
-        _cut_torn_line(file)
-        for line in file.read_text().splitlines():
-            operation, part, block_id = line.split("\t", 2)
+        for operation, part, block_id in _read(file):
             if operation == _ADD:
                 known[block_id] = part
             else:
@@ -49,7 +48,7 @@ def _mend(logs: Path) -> int:
     present = _Parts(entry.name for entry in logs.parent.iterdir())
     orphans = [(block_id, part) for block_id, part in known.items() if not present.hold(part)]
     if orphans:
-        with files[-1].open("a") as log:
+        with files[-1].open("a", errors="surrogateescape") as log:
             log.writelines(f"{_DROP}\t{part}\t{block_id}\n" for block_id, part in orphans)
             log.flush()
             os.fsync(log.fileno())
@@ -57,11 +56,20 @@ def _mend(logs: Path) -> int:
     return len(orphans)
 
 
-def _cut_torn_line(file: Path) -> None:
-    content = file.read_bytes()
-    whole = content.rfind(b"\n") + 1
-    if whole < len(content):
-        os.truncate(file, whole)
+def _read(file: Path) -> list[tuple[str, str, str]]:
+    """The records of a log; lines that cannot be read, where ClickHouse would stop, are taken out of it."""
+    content = file.read_bytes().decode("utf-8", "surrogateescape")
+    found = [match for line in content.split("\n")[:-1] if (match := _LINE.fullmatch(line))]
+    readable = "".join(f"{match.group()}\n" for match in found)
+    if readable != content:
+        logger.warning("cannot read all lines of %s: %d bytes left out", file, len(content) - len(readable))
+        mended = file.with_suffix(".mended")
+        with mended.open("wb") as target:
+            target.write(readable.encode("utf-8", "surrogateescape"))
+            target.flush()
+            os.fsync(target.fileno())
+        mended.replace(file)
+    return [(match["operation"], match["part"], match["block_id"]) for match in found]
 
 
 def _log_number(file: Path) -> int:

@@ -29,7 +29,7 @@ def unpack(body: bytes, encoding: str, bytes_max: int) -> bytes:
     Raises UnknownEncoding, BodyTooLarge, or ValueError when it is damaged.
     """
     encoding = encoding.strip().lower()
-    if encoding in ("", "identity"):
+    if not body or encoding in ("", "identity"):
         return body
     if encoding == "deflate":
         return _inflate(body, bytes_max)
@@ -47,9 +47,12 @@ def unpack(body: bytes, encoding: str, bytes_max: int) -> bytes:
 
 def _inflate(body: bytes, bytes_max: int) -> bytes:
     try:
-        unpacked = zlib.decompressobj().decompress(body, bytes_max + 1)
+        stream = zlib.decompressobj()
+        unpacked = stream.decompress(body, bytes_max + 1)
     except zlib.error as error:
         raise ValueError(f"cannot unpack the body: {error}") from error
     if len(unpacked) > bytes_max:
         raise BodyTooLarge(f"the body is larger than {bytes_max} bytes")
+    if not stream.eof:
+        raise ValueError("cannot unpack the body: it is cut off")
     return unpacked

@@ -9,11 +9,13 @@ import logging
 import secrets
 import socket
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import Final
 
 from aiohttp import web
+from chdb import ChdbError
 
 from storage.embedded import answer
 from storage.embedded.encoding import BodyTooLarge, UnknownEncoding, unpack
@@ -140,7 +142,7 @@ class Server:
         self._running[query_id] = statement
         try:
             format_name = statement.format or question.default_format
-            if statement.kind is Kind.READ and not question.whole and answer.can_stream(format_name):
+            if statement.streams and not question.whole and answer.can_stream(format_name):
                 return await self._stream(request, question, statement, format_name)
             return await self._whole(question, statement, format_name)
         finally:
@@ -175,22 +177,23 @@ class Server:
         except Busy as error:
             raise Refused(202, "TOO_MANY_SIMULTANEOUS_QUERIES", str(error)) from error
         try:
-            return await asyncio.shield(future)
+            return await asyncio.wrap_future(future)
         except asyncio.CancelledError:
             if statement.kind is Kind.READ:
                 await self._end(question.session.query_id, future)
             raise
-        except RuntimeError as error:
+        except (RuntimeError, ChdbError) as error:
             raise _failed(error) from error
 
-    async def _end(self, query_id: str, future: "asyncio.Future[Answer]") -> None:
-        future.cancel()  # enough when it has not begun
+    async def _end(self, query_id: str, future: Future[Answer]) -> None:
+        if future.cancel():  # it had not begun
+            return
+        ended = asyncio.wrap_future(future)
+        ended.add_done_callback(lambda _: ended.cancelled() or ended.exception())
         while not future.done():
             with suppress(Busy):
-                await self._kills.submit(lambda: self._engine.kill(query_id))
-            await asyncio.wait([future], timeout=KILL_AGAIN_S)
-        if not future.cancelled():
-            future.exception()
+                await asyncio.wrap_future(self._kills.submit(lambda: self._engine.kill(query_id)))
+            await asyncio.wait([ended], timeout=KILL_AGAIN_S)
 
     async def _stream(
         self, request: web.Request, question: Question, statement: Statement, format_name: str
@@ -298,7 +301,7 @@ def _headers(query_id: str, result: Answer) -> dict[str, str]:
     }
 
 
-def _failed(error: RuntimeError) -> Refused:
+def _failed(error: Exception) -> Refused:
     text = answer.exception_text(str(error)).strip()
     refused = Refused(answer.exception_code(text), "", "")
     refused.text = text

@@ -31,8 +31,14 @@ FRAMES = {
     "octet count that counts the terminator": (b"6 <14>a\n5 <14>b", [b"<14>a", b"<14>b"]),
     "octet count and a newline after it": (b"5 <14>a\n5 <14>b\n", [b"<14>a", b"<14>b"]),
     "octet counts, then lines": (b"5 <14>a<14>b\n{}\nplain\n", [b"<14>a", b"<14>b", b"{}", b"plain"]),
-    "lines, then octet counts": (b'{"a": 1}\n<14>b\n5 <14>c5 <14>d', [b'{"a": 1}', b"<14>b", b"<14>c", b"<14>d"]),
-    "lines and octet counts by turns": (b"<14>a\n5 <14>b\n<14>c\n5 <14>d{}\n", [b"<14>a", b"<14>b", b"<14>c", b"<14>d", b"{}"]),
+    "lines, then octet counts": (
+        b'{"a": 1}\n<14>b\n5 <14>c5 <14>d',
+        [b'{"a": 1}', b"<14>b", b"<14>c", b"<14>d"],
+    ),
+    "lines and octet counts by turns": (
+        b"<14>a\n5 <14>b\n<14>c\n5 <14>d{}\n",
+        [b"<14>a", b"<14>b", b"<14>c", b"<14>d", b"{}"],
+    ),
     "a plain line that begins with a number": (b"404 not found\n<14>a\n", [b"404 not found", b"<14>a"]),
     "a number, a space and no PRI": (b"5 <html>\n12 <x\n7 <1234>\n", [b"5 <html>", b"12 <x", b"7 <1234>"]),
     "a year": (b"2024-01-15 up\n", [b"2024-01-15 up"]),
@@ -73,7 +79,13 @@ def test_a_count_that_is_too_small_ends_the_connection_after_what_it_covers() ->
         (b"5 <14>a12 nothing\n", [b"<14>a"], b"12 nothing\n"),
         (b"5 <14>a xyz\n<14>b\n", [b"<14>a"], b" xyz\n<14>b\n"),
     ],
-    ids=["too large: hidden by the next PRI", "beyond any message", "twenty digits", "no message", "blank after it"],
+    ids=[
+        "too large: hidden by the next PRI",
+        "beyond any message",
+        "twenty digits",
+        "no message",
+        "blank after it",
+    ],
 )
 def test_a_lying_count_loses_no_byte(stream: bytes, kept: list[bytes], refused: bytes) -> None:
     splitter = Splitter(LIMIT)
@@ -131,12 +143,31 @@ def test_memory_can_be_taken_back_from_a_half_line() -> None:
 
 
 PIECES = st.sampled_from(
-    [b"\n", b"\r\n", b"\0", b"\r", b"<14>", b"<191>1 ", b"5 <14>a", b"11 <14>", b" ", b"7", b"12 ", b"{}", b"[", b"x" * 30, b"\xff"]
+    [
+        b"\n",
+        b"\r\n",
+        b"\0",
+        b"\r",
+        b"<14>",
+        b"<191>1 ",
+        b"5 <14>a",
+        b"11 <14>",
+        b" ",
+        b"7",
+        b"12 ",
+        b"{}",
+        b"[",
+        b"x" * 30,
+        b"\xff",
+    ]
 )
 
 
-@settings(max_examples=500)
-@given(st.lists(PIECES | st.binary(max_size=6), max_size=40).map(b"".join), st.lists(st.integers(1, 60), max_size=30))
+@settings(max_examples=500, deadline=None)
+@given(
+    st.lists(PIECES | st.binary(max_size=6), max_size=40).map(b"".join),
+    st.lists(st.integers(1, 60), max_size=30),
+)
 def test_where_reads_are_cut_changes_nothing(stream: bytes, lengths: list[int]) -> None:
     whole, whole_splitter = split(stream)
     reads, at = [], 0
@@ -150,6 +181,7 @@ def test_where_reads_are_cut_changes_nothing(stream: bytes, lengths: list[int]) 
     assert bool(splitter.lie) == bool(whole_splitter.lie)
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(min_size=1, max_size=90).map(lambda text: b"<14>" + text), max_size=20))
 def test_octet_counts_carry_any_bytes(messages: list[bytes]) -> None:
     stream = b"".join(b"%d %s" % (len(message), message) for message in messages)

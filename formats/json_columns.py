@@ -1,0 +1,244 @@
+"""The fast way from many JSON records to Arrow columns, by the rules of formats.json_record.
+
+What those rules may refuse or treat in their own way (a field twice, no timestamp, an unknown level…) is not
+decided here: such records are *odd*, and the exact way reads them.
+"""
+
+from __future__ import annotations  # Arrow's classes are generic to the type checker alone
+
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from core.errors import RejectedRecord
+from core.levels import DEFAULT_LEVEL
+from core.limits import FIELD_NAME_BYTES_MAX, RECORD_FIELDS_MAX, RECORD_NESTING_MAX
+from core.log_batch import NANOSECONDS, Received
+from formats.attributes import canonical, stored_name
+from formats.columns import log_rows, map_column
+from formats.json_record import read_level
+from formats.json_scan import Fields, Flags, Positions, find_fields, slices
+from formats.json_shapes import shape_column
+from formats.timestamp_column import NOT_A_TIME_NS, parse_timestamps
+
+_COLUMNS: Final = ("timestamp", "level", "service", "message")
+_TIMESTAMP, _LEVEL, _SERVICE, _MESSAGE = range(len(_COLUMNS))
+_QUOTE, _NULL = ord('"'), ord("n")
+# Deeper ones are odd: counted without the fine points of formats.attributes, the bound is held with a margin.
+_DEPTH_MAX: Final = RECORD_NESTING_MAX - 2
+
+
+# So many names leave room in 64 bits for the sum of any number of fields that a body can hold.
+_BITS_MAX: Final = 40
+
+
+class Names(NamedTuple):
+    """The number of each field's name, and the names: first those of the log's own columns."""
+
+    numbers: Positions
+    names: list[str]
+
+
+def read_records(
+    text: bytes, count: int, joint: bytes, received: Received
+) -> tuple[pa.RecordBatch, Positions]:
+    """The logs of that many JSON objects, joined by a comma or a line break, and the odd ones' places."""
+    fields = find_fields(text, count, joint)
+    names = _names(fields)
+    odd = _odd(fields, names)
+    if odd.any():
+        fields, names = _without(odd, fields, names)
+    logs, doubtful = _logs(fields, names, received)
+    if doubtful.any():
+        logs = logs.filter(pa.array(~doubtful))
+        odd[np.flatnonzero(~odd)[doubtful]] = True
+    return logs, np.flatnonzero(odd)
+
+
+def _names(fields: Fields) -> Names:
+    """Number the names as they are stored; nested ones are paths."""
+    encoded: Any = slices(fields, fields.name_start, fields.name_end).dictionary_encode()
+    known = {name: number for number, name in enumerate(_COLUMNS)}
+    own = [_unescaped(name) for name in encoded.dictionary.to_pylist()]
+    outermost = np.array([known.setdefault(stored_name(name), len(known)) for name in own], np.int64)
+    codes = encoded.indices.to_numpy()
+    if fields.depth is None or not len(codes):
+        return Names(outermost[codes], list(known))
+    numbers = outermost[codes]
+    paths = list(known)
+    for depth in range(2, int(fields.depth.max()) + 1):
+        here = np.flatnonzero(fields.depth == depth)
+        above = np.where(fields.depth == depth - 1, np.arange(len(codes)), -1)
+        parents = numbers[np.maximum.accumulate(above)[here]]
+        pairs, places = np.unique(parents * len(own) + codes[here], return_inverse=True)
+        below = [f"{paths[pair // len(own)]}.{own[pair % len(own)]}" for pair in pairs.tolist()]
+        numbers[here] = np.array([known.setdefault(path, len(known)) for path in below], np.int64)[places]
+        paths = list(known)
+    return Names(numbers, paths)
+
+
+def _odd(fields: Fields, names: Names) -> Flags:
+    """The records that the exact way must read."""
+    odd = np.zeros(fields.objects, np.bool_)
+    if fields.depth_max is not None:
+        odd |= fields.depth_max > _DEPTH_MAX
+    odd[_with_a_name_twice(fields.object, names)] = True
+    odd |= np.bincount(fields.object, minlength=fields.objects) > RECORD_FIELDS_MAX
+    long = [n for n, name in enumerate(names.names) if len(name) * 4 > FIELD_NAME_BYTES_MAX]
+    if long:
+        odd[fields.object[np.isin(names.numbers, long)]] = True
+    first = fields.signs[fields.start]
+    quoted = first == _QUOTE
+    number = (first == ord("-")) | ((first >= ord("0")) & (first <= ord("9")))
+    null = first == _NULL
+    for column, allowed in (
+        (_TIMESTAMP, quoted | number),
+        (_LEVEL, quoted | number | null),
+        (_SERVICE, quoted | null),
+        (_MESSAGE, quoted),
+    ):
+        here = np.flatnonzero(names.numbers == column)
+        odd[fields.object[here[~allowed[here]]]] = True
+        if column in (_TIMESTAMP, _MESSAGE):
+            missing = np.ones(fields.objects, np.bool_)
+            missing[fields.object[here]] = False
+            odd |= missing
+    return odd
+
+
+def _with_a_name_twice(owners: Positions, names: Names) -> Positions:
+    if len(names.names) > _BITS_MAX:
+        pairs = np.sort(owners * len(names.names) + names.numbers)
+        repeated: Positions = pairs[1:][pairs[1:] == pairs[:-1]] // len(names.names)
+        return repeated
+    # The sum of different powers of two is what their bits make together; with one twice it is more.
+    firsts = np.flatnonzero(np.diff(owners, prepend=-1))
+    if not len(firsts):
+        return firsts
+    bits = np.left_shift(1, names.numbers)
+    twice = np.add.reduceat(bits, firsts) != np.bitwise_or.reduceat(bits, firsts)
+    found: Positions = owners[firsts[twice]]
+    return found
+
+
+def _without(odd: Flags, fields: Fields, names: Names) -> tuple[Fields, Names]:
+    """The same without the odd records."""
+    keep = ~odd[fields.object]
+    rest = fields._replace(
+        objects=int(np.count_nonzero(~odd)),
+        object=(np.cumsum(~odd) - 1)[fields.object[keep]],
+        depth=None if fields.depth is None else fields.depth[keep],
+        name_start=fields.name_start[keep],
+        name_end=fields.name_end[keep],
+        start=fields.start[keep],
+        end=fields.end[keep],
+    )
+    return rest, names._replace(numbers=names.numbers[keep])
+
+
+def _logs(fields: Fields, names: Names, received: Received) -> tuple[pa.RecordBatch, Flags]:
+    """The rows of records none of which is odd, and those rows whose time or level is doubtful."""
+    numbers = names.numbers
+    times = parse_timestamps(_texts(fields, np.flatnonzero(numbers == _TIMESTAMP)))
+    doubtful = times == NOT_A_TIME_NS
+    levels, unknown = _levels(fields, np.flatnonzero(numbers == _LEVEL))
+    doubtful[unknown] = True
+    services = _present(fields, np.flatnonzero(numbers == _SERVICE))
+    messages = np.flatnonzero(numbers == _MESSAGE)
+    leaves = numbers >= len(_COLUMNS)
+    if fields.depth is not None:
+        leaves &= fields.end > fields.start
+    attributes = np.flatnonzero(leaves)
+    offsets = np.zeros(fields.objects + 1, np.int32)
+    np.cumsum(np.bincount(fields.object[attributes], minlength=fields.objects), out=offsets[1:])
+    names_of: Any = pa.array(names.names, pa.string())
+    return (
+        log_rows(
+            pa.array(times, NANOSECONDS),
+            levels,
+            _spread(_decoded(fields, _texts(fields, services)), fields.object[services], fields.objects, ""),
+            _decoded(fields, _texts(fields, messages)),
+            map_column(
+                pa.array(offsets), names_of.take(pa.array(numbers[attributes])), _values(fields, attributes)
+            ),
+            shape_column(fields, numbers, len(_COLUMNS)),
+            received,
+        ),
+        doubtful,
+    )
+
+
+def _present(fields: Fields, places: Positions) -> Positions:
+    """Those of some fields that are not null."""
+    null = fields.signs[fields.start[places]] == _NULL
+    return places[~null] if null.any() else places
+
+
+def _texts(fields: Fields, places: Positions) -> Any:
+    """What some fields say: of a string what is between its quotes, escapes and all."""
+    start, end = fields.start[places], fields.end[places]
+    quoted = fields.signs[start] == _QUOTE
+    return slices(fields, start + quoted, end - quoted)
+
+
+def _decoded(fields: Fields, texts: Any) -> Any:
+    """Texts of strings with their escapes undone."""
+    if b"\\" not in fields.text:
+        return texts
+    escaped = pc.match_substring(texts, "\\")
+    return _replaced(texts, escaped, [_unescaped(text) for text in texts.filter(escaped).to_pylist()])
+
+
+def _unescaped(text: str) -> str:
+    decoded: str = orjson.loads(f'"{text}"') if "\\" in text else text
+    return decoded
+
+
+def _levels(fields: Fields, places: Positions) -> tuple[Any, Positions]:
+    """The column of levels, and the rows that have an unknown one."""
+    places = _present(fields, places)
+    encoded: Any = slices(fields, fields.start[places], fields.end[places]).dictionary_encode()
+    known = [_level(raw) for raw in encoded.dictionary.to_pylist()]
+    owners = fields.object[places]
+    unknown = np.array([level is None for level in known], np.bool_)[encoded.indices.to_numpy()]
+    levels: Any = pa.array([level or DEFAULT_LEVEL for level in known], pa.string())
+    return _spread(levels.take(encoded.indices), owners, fields.objects, DEFAULT_LEVEL), owners[unknown]
+
+
+def _level(raw: str) -> str | None:
+    try:
+        return read_level(raw)
+    except RejectedRecord:
+        return None
+
+
+def _spread(values: Any, owners: Positions, rows: int, default: str) -> Any:
+    """A column of values of some rows, each row that has none filled up."""
+    if len(values) == rows:
+        return values
+    sources = np.full(rows, -1)
+    sources[owners] = np.arange(len(values))
+    return pc.fill_null(values.take(pa.array(sources, mask=sources < 0)), default)
+
+
+def _values(fields: Fields, places: Positions) -> Any:
+    """The JSON texts of some fields, as formats.attributes.canonical writes them."""
+    values: Any = slices(fields, fields.start, fields.end, places)
+    doubtful = []
+    if b"\\" in fields.text:
+        doubtful = [pc.match_substring(values, escape) for escape in ("\\u", "\\/")]
+    if fields.depth is not None:
+        doubtful.append(pc.and_(pc.starts_with(values, "["), pc.match_substring(values, "{")))
+    for flags in doubtful:
+        texts = values.filter(flags).to_pylist()
+        values = _replaced(values, flags, [canonical(text, 1) for text in texts])
+    return values
+
+
+def _replaced(texts: Any, flags: Any, replacements: list[str]) -> Any:
+    if not replacements:
+        return texts
+    return pc.replace_with_mask(texts, flags, pa.array(replacements, pa.string()))

@@ -1,0 +1,146 @@
+"""A second instance beside the first, open to the network, on a small disk, with a small write-ahead log."""
+
+import os
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from benchmarks.instance import Instance, running_instance, temporary_instance
+from cli.processes import processes_of
+from tests.running.client import Client, wait_until
+
+MIB = 1 << 20
+DISK = 600 * MIB
+SETTINGS = {
+    "LOGRAY_HTTP_HOST": "0.0.0.0",
+    "LOGRAY_WAL_BYTES_MAX": str(16 * MIB),
+    "LOGRAY_WAL_FREE_DISK_BYTES_MIN": str(100 * MIB),
+}
+LOG = {"timestamp": "2024-01-15T10:00:00Z", "message": "x" * 1000}
+
+
+@pytest.fixture(scope="module")
+def small(instance: Instance) -> Iterator[Instance]:
+    """It runs while the first instance does, on a disk of its own."""
+    assert instance.port
+    with tempfile.TemporaryDirectory(prefix="logray-disk-") as folder:
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK}", "tmpfs", folder], check=True)
+        try:
+            with temporary_instance({**SETTINGS, "LOGRAY_DATA_DIR": f"{folder}/data"}) as started:
+                yield started
+        finally:
+            subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+@pytest.fixture
+def user(small: Instance) -> Client:
+    return Client(f"http://127.0.0.1:{small.port}", small.api_key)
+
+
+def with_key(user: Client, path: str) -> requests.Response:
+    return requests.get(f"{user.url}{path}", headers={"X-API-Key": user.api_key}, timeout=30)
+
+
+def test_both_instances_answer_and_know_only_their_own_logs(client: Client, user: Client) -> None:
+    marker = client.marker()
+    assert client.ingest([{**LOG, "message": marker}]).status_code == 202
+    client.wait_for(marker, 1)
+    assert with_key(user, "/readyz").status_code == 200
+    found = requests.post(
+        f"{user.url}/api/v1/search", json={"query": marker}, headers={"X-API-Key": user.api_key}, timeout=30
+    )
+    assert found.json()["total"] == 0
+
+
+@pytest.mark.parametrize("path", ["/readyz", "/metrics", "/api/v1/dead-letters"])
+def test_bound_to_the_network_everything_but_healthz_needs_a_key(user: Client, path: str) -> None:
+    assert user.get("/healthz").status_code == 200
+    assert user.get(path).status_code == 401
+    assert with_key(user, path).status_code == 200
+    wrong = requests.get(f"{user.url}{path}", headers={"Authorization": "Bearer wrong"}, timeout=10)
+    assert wrong.status_code == 401
+
+
+def test_a_full_wal_is_429_with_retry_after_and_drains_when_the_store_is_back(
+    small: Instance, user: Client
+) -> None:
+    clickhouse = next(
+        process.pid
+        for process in processes_of(small.instance_id)
+        if "EmbeddedClickHouseActor" in process.title
+    )
+    stored = 0
+    os.kill(clickhouse, signal.SIGSTOP)
+    try:
+        while (answer := user.ingest([LOG] * 1000)).status_code == 202:
+            stored += 1000
+            assert stored * 1000 < 4 * 16 * MIB, "it takes more than its WAL may hold"
+        assert (answer.status_code, answer.headers["Retry-After"]) == (429, "5")
+        assert stored, "the WAL takes logs while the store is away"
+        problem = wait_until(
+            lambda: (
+                found
+                if "storage" in (found := with_key(user, "/readyz").json().get("problems", {}))
+                else None
+            ),
+            "readyz to see it",
+        )
+        assert any("full" in reason for reason in problem.values())
+    finally:
+        os.kill(clickhouse, signal.SIGCONT)
+    wait_until(lambda: user.ingest([LOG]).status_code == 202 or None, "room in the WAL", 60)
+    sql = "SELECT count() FROM logs WHERE message = {text:String}"
+    count = wait_until(
+        lambda: (
+            found if (found := small.store.query(sql, {"text": LOG["message"]}).rows[0][0]) > stored else None
+        ),
+        "what the WAL held",
+        60,
+    )
+    assert count == stored + 1
+
+
+def test_a_disk_that_fills_up_refuses_early_and_resumes_by_itself(small: Instance, user: Client) -> None:
+    marker = user.marker()
+    assert user.ingest([{**LOG, "message": marker}]).status_code == 202
+    ballast = small.data_dir / "ballast"
+    free = os.statvfs(small.data_dir)
+    with ballast.open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, free.f_bavail * free.f_frsize - 50 * MIB)
+    answer = wait_until(
+        lambda: found if (found := user.ingest([LOG])).status_code != 202 else None, "a refusal", 10
+    )
+    assert (answer.status_code, answer.headers["Retry-After"]) == (429, "10")
+    assert "disk" in answer.json()["error"]
+    searched = requests.post(
+        f"{user.url}/api/v1/search", json={"query": marker}, headers={"X-API-Key": user.api_key}, timeout=30
+    )
+    assert searched.status_code == 200
+    ballast.unlink()
+    wait_until(lambda: user.ingest([LOG]).status_code == 202 or None, "that it takes logs again", 10)
+
+
+def test_a_start_on_a_full_disk_comes_up_and_says_what_is_wrong(small: Instance, user: Client) -> None:
+    ballast = small.data_dir / "ballast"
+    free = os.statvfs(small.data_dir)
+    with ballast.open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, free.f_bavail * free.f_frsize - 20 * MIB)
+    for process in processes_of(small.instance_id):
+        if "PartitionWriterActor" in process.title:
+            os.kill(process.pid, signal.SIGKILL)
+    try:
+        problems = wait_until(
+            lambda: found if (found := with_key(user, "/readyz").json().get("problems")) else None,
+            "readyz to say so",
+            30,
+        )
+        assert any("disk" in reason or "restarting" in reason for reason in problems.values())
+    finally:
+        ballast.unlink()
+    wait_until(lambda: with_key(user, "/readyz").status_code == 200 or None, "readiness", 30)
+    assert running_instance(Path(small.data_dir)).port
