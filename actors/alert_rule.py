@@ -16,7 +16,7 @@ from ray.actor import ActorHandle
 from ray.exceptions import RayError
 
 from actors.named import NamedActors
-from actors.placement import ALERT_SUPERVISOR, NOTIFIER, actor_options, alert_rule_id, alert_rule_name
+from actors.placement import ALERT_SUPERVISOR, actor_options, alert_rule_id, alert_rule_name
 from alerts.clickhouse_http import ClickHouseHttp
 from alerts.order import RuleOrder
 from alerts.runner import Runner
@@ -181,7 +181,7 @@ class AlertRuleActor(AlertRule):
             return order
 
         async def wake() -> None:
-            await asyncio.wait_for(actors.ask(NOTIFIER, "wake"), ASK_WITHIN_S)
+            await asyncio.wait_for(actors.ask(ALERT_SUPERVISOR, "told"), ASK_WITHIN_S)
 
         super().__init__(fetch, wake, SystemClock())
 

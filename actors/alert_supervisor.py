@@ -3,6 +3,9 @@ it hangs.
 
 It alone has the query language: it compiles a rule once and hands the statements to the rule's actor. What
 the rules are stands in ClickHouse; being told of a change only makes it look at once.
+
+The rules' own processes look this class up in order to call it, so that this file must import nothing
+large: the query language, pydantic and the notifier come in when the supervisor is made.
 """
 
 import asyncio
@@ -13,18 +16,15 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import ray
-from pydantic import SecretStr
 from ray.actor import ActorHandle
 from ray.exceptions import ActorDiedError, RayError
 
 from actors.alert_rule import start_alert_rule
 from actors.metrics_reporter import MetricsReporter
-from actors.notifier import start_notifier
 from actors.placement import ALERT_RULE_PREFIX, ALERT_SUPERVISOR, NAMESPACE, actor_options, alert_rule_id
-from alerts.book import Book, open_book
 from alerts.clickhouse_http import ClickHouseHttp, StoreUrl
 from alerts.definitions import Definition, Definitions
 from alerts.journal import Journal
@@ -36,11 +36,15 @@ from core.clock import Clock, SystemClock
 from core.errors import LograyError
 from core.metric_names import ALERT_EVALUATIONS, ALERT_LATENESS, ALERT_RULES
 from core.metrics import Metrics, Snapshot
-from core.settings import AlertSettings
+
+if TYPE_CHECKING:
+    from pydantic import SecretStr
+
+    from alerts.book import Book
+    from core.settings import AlertSettings
 
 CPUS: Final = 0.05
 CALLS_MAX: Final = 400  # `order` of every rule's actor when all begin at once, and the API's questions
-TEND_INTERVAL_S: Final = 10.0
 STORE_PAUSE_S: Final = 1.0
 ANSWER_WITHIN_S: Final = 5.0  # of a rule's actor that runs
 START_WITHIN_S: Final = 60.0  # of one that was just started
@@ -74,11 +78,19 @@ class _Post:
 class AlertSupervisor:
     """Tends the rules' actors and the notifier; constructed in a running event loop."""
 
-    def __init__(self, settings: AlertSettings, store_url: StoreUrl, metrics: Metrics, clock: Clock) -> None:
+    def __init__(
+        self, settings: "AlertSettings", store_url: StoreUrl, metrics: Metrics, clock: Clock
+    ) -> None:
+        from actors.notifier import start_notifier
+        from alerts.book import Book, open_book
+
+        self._open_book, self._start_notifier = open_book, start_notifier
+        self._no_book = Book()
+        self._notifier: Any = None
         self._settings, self._store_url, self._metrics, self._clock = settings, store_url, metrics, clock
         store = ClickHouseHttp(store_url)
         self._definitions, self._journal = Definitions(store), Journal(store, settings.history_days)
-        self._book = Book()
+        self._book = self._no_book
         self._posts: dict[str, _Post] = {}
         self._restarts: dict[str, tuple[float, float]] = {}  # not before, and the next pause
         self._closed: dict[str, int] = {}  # ended rules that have been seen to, by version
@@ -109,6 +121,13 @@ class AlertSupervisor:
         except (RayError, TimeoutError):
             return False  # it will find them when it is back
 
+    async def told(self) -> None:
+        """There are new notices in the journal: pass it on to the notifier, which looks by itself
+        otherwise.
+        """
+        if self._notifier is not None:
+            self._notifier.wake.remote()
+
     async def states(self, rule_ids: list[str], timeout_s: float) -> dict[str, str]:
         """The states (JSON) of those of these rules whose actors answer within that time."""
         posts = {each: self._posts[each] for each in rule_ids if each in self._posts}
@@ -118,6 +137,7 @@ class AlertSupervisor:
     async def observe(self) -> dict[str, Any]:
         """What runs, how late the latest evaluation was, and what is wrong."""
         return {
+            "pid": os.getpid(),
             "rules": len(self._book.orders),
             "running": sum(post.heard for post in self._posts.values()),
             "latest_s": self._latest_s,
@@ -136,9 +156,11 @@ class AlertSupervisor:
 
     async def _tend_for_ever(self) -> None:
         while True:
-            pause_s = TEND_INTERVAL_S
+            pause_s = self._settings.watch_interval_s
             try:
-                await asyncio.to_thread(start_notifier, self._store_url, self._settings)
+                self._notifier = await asyncio.to_thread(
+                    self._start_notifier, self._store_url, self._settings
+                )
                 await self._read()
                 await self._deploy()
                 await self._watch()
@@ -155,7 +177,7 @@ class AlertSupervisor:
         async with self._reading:
             since = self._clock.now_ns() - CLOSED_AFTER_NS
             definitions = await asyncio.to_thread(self._definitions.all, None, since)
-            self._book = open_book(definitions, self._settings, self._store_url, self._book)
+            self._book = self._open_book(definitions, self._settings, self._store_url, self._book)
             await self._see_to_ended(definitions)
 
     async def _deploy(self) -> None:
@@ -252,9 +274,8 @@ class AlertSupervisor:
         for rule_id, state in states.items():
             definition = ended[rule_id]
             body = {**definition.body, "enabled": True}
-            book = open_book(
-                [replace(definition, deleted=False, body=body)], self._settings, self._store_url, Book()
-            )
+            revived = replace(definition, deleted=False, body=body)
+            book: Book = self._open_book([revived], self._settings, self._store_url, self._no_book)
             if rule_id in book.orders:
                 why = "the rule was deleted" if definition.deleted else "the rule was disabled"
                 await asyncio.to_thread(self._close, book.orders[rule_id], state, why)
@@ -317,14 +338,14 @@ def _kill(post: _Post) -> None:
 class AlertSupervisorActor(AlertSupervisor):
     """The alert supervisor in a process of its own."""
 
-    def __init__(self, settings: AlertSettings, store_url: str) -> None:
+    def __init__(self, settings: "AlertSettings", store_url: str) -> None:
         clock = SystemClock()
         metrics = Metrics(clock)
         super().__init__(settings, StoreUrl(store_url), metrics, clock)
         self._reporting = asyncio.create_task(MetricsReporter(metrics, clock).run())
 
 
-def start_alert_supervisor(settings: AlertSettings, store_url: SecretStr) -> "ActorHandle[Any]":
+def start_alert_supervisor(settings: "AlertSettings", store_url: "SecretStr") -> "ActorHandle[Any]":
     """The alert supervisor's actor, started if there is none; it starts the notifier and the rules'
     actors.
     """

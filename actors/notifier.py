@@ -8,6 +8,7 @@ again, with the same idempotency key.
 
 import asyncio
 import logging
+import os
 import random
 from collections import OrderedDict
 from collections.abc import Callable
@@ -90,7 +91,8 @@ class Notifier:
     async def observe(self) -> dict[str, Any]:
         """The numbers of this moment."""
         waiting = len(self._known) - self._sending
-        return asdict(NotifierState(waiting, self._sending, self._sent, self._failed, self._last_error))
+        state = NotifierState(waiting, self._sending, self._sent, self._failed, self._last_error)
+        return {"pid": os.getpid(), **asdict(state)}
 
     async def snapshot(self) -> Snapshot:
         """The metrics of this process."""

@@ -85,7 +85,9 @@ class Runner:
         self._journal = Journal(store, order.history_days)
         self.state: RuleState | None = None  # not read yet
         self._written_ns = 0
-        self._stamp_ns = 0  # of the last row: what happened later sorts later, also within one look of the clock
+        self._stamp_ns = (
+            0  # of the last row: what happened later sorts later, also within one look of the clock
+        )
         self._window = Window(0, 0)  # the last one that was evaluated
         self._new_values: dict[str, list[str]] = {}
         self._summary = Summary()

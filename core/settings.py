@@ -159,6 +159,9 @@ class AlertSettings(Section):
     public_url: str = "http://localhost:8080"  # how readers of a notice reach the API
     rules_max: Annotated[int, Field(ge=1, le=10_000)] = 500  # each is a process
     history_days: Annotated[int, Field(ge=1, le=3650)] = 90
+    watch_interval_s: Annotated[float, Field(gt=0, le=60)] = (
+        10.0  # rules' processes are asked whether they live
+    )
     evaluation_timeout_s: Annotated[float, Field(gt=0, le=300)] = 30.0
     allow_private_webhooks: bool = False  # to private, loopback and link-local addresses
     give_up_after_s: Annotated[float, Field(gt=0)] = 24 * 3600.0  # a notice that cannot be delivered

@@ -346,7 +346,8 @@ class AlertsApi:
             if group is not None:
                 open_ = {name: episode for name, episode in open_.items() if name == group}
             if not open_:
-                raise Conflict("there is nothing to acknowledge: the rule is not alerting")
+                # It may just have recovered: the answer says how it is.
+                return await self._answer(kept)
             episodes = tuple(open_.items())
         command = Command(self._clock.now_ns(), kind, user, text, until_ns, episodes)
         row = self._journal.command_row(kept.id, command)

@@ -114,8 +114,8 @@ class Engine:
     def insert(self, statement: Statement, session: Session) -> Answer:
         """Run an INSERT with its data. Raises chdb.ChdbError with ClickHouse's message.
 
-        The data is read from a file in memory: chDB's `send_insert` reports success when the table's constraint,
-        a view or the disk refuses the last block.
+        The data is read from a file in memory: chDB's `send_insert` reports success when a constraint, a view
+        or the disk refuses the last block.
         """
         assert statement.format is not None
         with self._connection(session) as connection, _file_in_memory(statement.data) as path:
