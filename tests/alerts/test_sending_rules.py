@@ -80,19 +80,15 @@ def test_retry_after_is_seconds_or_a_date(text: str | None, seconds: float | Non
 
 @pytest.mark.parametrize(
     ("status", "kind"),
-    [(200, "sent"), (204, "sent"), (408, "retry"), (425, "retry"), (429, "retry"), (500, "retry"), (503, "retry"),
-     (301, "failed"), (400, "failed"), (404, "failed"), (410, "failed")],
+    [(200, "sent"), (204, "sent"), (408, "retry"), (425, "retry"), (429, "retry"), (500, "retry"),
+     (503, "retry"), (301, "failed"), (400, "failed"), (404, "failed"), (410, "failed")],
 )  # fmt: skip
 def test_what_a_status_means(status: int, kind: str) -> None:
     assert outcome_of_status(status, None, "", NOW_S).kind == kind
 
 
-VALUES: dict[str, Any] = {
-    "value": 3.0,
-    "group": "a",
-    "error": None,
-    "rule": {"name": "x", "labels": {"team": "b"}},
-}
+RULE = {"name": "x", "labels": {"team": "b"}}
+VALUES: dict[str, Any] = {"value": 3.0, "group": "a", "error": None, "rule": RULE}
 
 
 @pytest.mark.parametrize(
