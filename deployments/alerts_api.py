@@ -28,10 +28,11 @@ from alerts.request import (
     validate,
 )
 from alerts.rule import EscalationPolicy, Rule
+from alerts.schedule import Window
 from alerts.shown import shown_line, shown_rule
 from alerts.state import RuleState, state_from_json
 from alerts.targets import unmasked
-from alerts.trial import tried
+from alerts.trial import counted, tried
 from core.clock import Clock
 from core.errors import Conflict, InvalidRequest, LograyError, MalformedBody, NotFound
 from core.limits import API_BODY_BYTES_MAX
@@ -41,6 +42,7 @@ from deployments.alert_bodies import (
     DurationBody,
     HistoryQuery,
     ListQuery,
+    LogsQuery,
     MuteBody,
     UserBody,
 )
@@ -91,6 +93,7 @@ class AlertsApi:
             Route(rule + "/acknowledge", self.acknowledge, methods=["POST"]),
             Route(rule + "/unacknowledge", self.unacknowledge, methods=["POST"]),
             Route(rule + "/history", self.history, methods=["GET"]),
+            Route(rule + "/logs", self.logs, methods=["GET"]),
         ]
 
     async def create(self, request: Request) -> Response:
@@ -185,6 +188,26 @@ class AlertsApi:
         """200 with the rule; where nothing alerts nothing changes."""
         body = await _optional_body(request, UserBody)
         return await self._command(request, "unacknowledge", body.user, group=body.group)
+
+    async def logs(self, request: Request) -> Response:
+        """200 with the logs that the rule counts in a window: what the links in notices lead to."""
+        kept = await self._kept(request)
+        wanted = validate(LogsQuery, dict(request.query_params))
+        spans = {
+            name: read_time(text, self._clock.now_ns())
+            for name, text in (("from", wanted.from_), ("to", wanted.to))
+        }
+        problems = {
+            name: "must be a time as 2026-01-15T10:00:00Z" for name, span in spans.items() if span is None
+        }
+        if problems:
+            raise InvalidRequest(problems)
+        from_ns, until_ns = (span.start_ns for span in spans.values() if span is not None)
+        rule = (await self._rules([kept]))[kept.id]
+        window = Window(from_ns, until_ns)
+        return json_response(
+            await asyncio.to_thread(counted, self._store, rule, window, wanted.group, wanted.limit)
+        )
 
     async def history(self, request: Request) -> Response:
         """200 with a page of what happened, newest first."""
