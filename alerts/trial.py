@@ -1,4 +1,4 @@
-"""A rule tried once: what an evaluation of the window that ends now would give; nobody is told."""
+"""A rule looked at by people: what an evaluation would give now, and which logs one has counted."""
 
 from typing import Any, Final
 
@@ -7,6 +7,7 @@ from alerts.condition import level_reached
 from alerts.evaluation import Reading
 from alerts.journal import Store
 from alerts.machine import severity_of
+from alerts.notice import search_of
 from alerts.rule import Rule
 from alerts.schedule import Window
 from alerts.statements import evaluate, sample_logs
@@ -38,6 +39,19 @@ def tried(store: Store, rule: Rule, now_ns: int) -> dict[str, Any]:
         if rule.group_by is None
         else [{"group": name, **_shown(rule, reading)} for name, reading in groups[:GROUPS_SHOWN_MAX]],
         "sample_logs": samples,
+    }
+
+
+def counted(store: Store, rule: Rule, window: Window, group: str, limit: int) -> dict[str, Any]:
+    """The answer of the route that a notice links to: the newest logs that were counted. Blocks."""
+    statements = compile_rule(rule)
+    return {
+        "alert": rule.id,
+        "group": group or None,
+        "window_from": iso(window.from_ns),
+        "window_until": iso(window.until_ns),
+        "search": search_of(rule, window, group),
+        "logs": sample_logs(store, rule, statements, window, group, TIMEOUT_S, limit),
     }
 
 

@@ -34,7 +34,7 @@ class Lateness:
     samples_s: list[float] = field(default_factory=list)
 
     def watch(self, instance: Instance, stopped: threading.Event) -> None:
-        """Ask until told to stop; the gauge is the worst of some seconds, which is longer than the pause here."""
+        """Ask until told to stop; the gauge is the worst of some seconds, longer than the pause here."""
         while not stopped.wait(2.0):
             text = _request(instance, "GET", "/metrics").decode()
             match = re.search(r"^alert_lateness_seconds (\S+)$", text, re.MULTILINE)

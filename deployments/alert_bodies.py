@@ -30,6 +30,15 @@ class ListQuery(Query):
     offset: Annotated[int, Field(ge=0)] = 0
 
 
+class LogsQuery(Query):
+    """GET …/logs: those of a window, [from, to)."""
+
+    from_: Annotated[str, Field(alias="from")]
+    to: str
+    group: str = ""
+    limit: Annotated[int, Field(ge=1, le=HISTORY_MAX)] = 100
+
+
 class HistoryQuery(Query):
     """GET …/history."""
 

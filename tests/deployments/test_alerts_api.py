@@ -14,6 +14,7 @@ import uvicorn
 from alerts.book import Book, open_book
 from alerts.clickhouse_http import ClickHouseHttp, StoreUrl
 from alerts.definitions import Definitions
+from alerts.journal import Journal
 from alerts.rule import SECOND_NS
 from alerts.runner import Runner
 from alerts.schedule import SteadyClock
@@ -292,3 +293,25 @@ async def test_maintenance_windows_are_kept(api: Api) -> None:
         "POST", "/maintenance-windows", {**window, "recurrence": {"at": "25:00", "duration": "1h"}}
     )
     assert (status, list(answer["fields"])) == (422, ["recurrence.at"])
+
+
+async def test_the_link_of_a_notice_leads_to_the_logs_that_were_counted(api: Api) -> None:
+    id_ = await api.create(group_by="host")
+    at_ns = time.time_ns() - 120 * SECOND_NS
+    put_logs(api.clickhouse, [{"at_ns": at_ns + i, "host": 'a"&b', "message": f"no {i}"} for i in range(9)])
+    put_logs(
+        api.clickhouse,
+        [{"at_ns": at_ns, "host": "other"}, {"at_ns": at_ns - 3600 * SECOND_NS, "host": 'a"&b'}],
+    )
+    api.evaluate()
+    [notice, *_] = Journal(api.store).pending_notices(0)
+    link = notice.body["content"]["links"]["search"].removeprefix("http://localhost:8080/api/v1/alerts")
+    status, found = await api.ask("GET", link)
+    assert (status, [log["message"] for log in found["logs"]]) == (
+        200,
+        [f"no {i}" for i in reversed(range(9))],
+    )
+    assert found["search"]["query"].startswith(
+        '(level:error AND service:api) AND host:"a\\"&b" AND _ingested_at:['
+    )
+    assert (await api.ask("GET", f"/{id_}/logs?from=soon&to=late"))[0] == 422
