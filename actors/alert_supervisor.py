@@ -130,7 +130,10 @@ class AlertSupervisor:
 
     async def states(self, rule_ids: list[str], timeout_s: float) -> dict[str, str]:
         """The states (JSON) of those of these rules whose actors answer within that time."""
-        posts = {each: self._posts[each] for each in rule_ids if each in self._posts}
+        # One that is starting has nothing to say that the journal has not.
+        posts = {
+            each: post for each in rule_ids if (post := self._posts.get(each)) is not None and post.heard
+        }
         answers = await _ask({each: post.handle for each, post in posts.items()}, "state", timeout_s)
         return {each: answer for each, answer in answers.items() if isinstance(answer, str)}
 

@@ -43,17 +43,23 @@ class Links:
     public_url: str
 
     def of(self, rule: Rule, window: Window, group: str) -> dict[str, str]:
-        """The rule itself, and the search for the logs that were counted."""
-        base = self.public_url.rstrip("/")
-        query = rule.query
+        """The rule itself, and the logs that it counted."""
+        alert = f"{self.public_url.rstrip('/')}/api/v1/alerts/{rule.id}"
+        wanted = {"from": iso(window.from_ns), "to": iso(window.until_ns)}
         if rule.group_by is not None:
-            query = f"{_in_parentheses(query)} AND {print_field(rule.group_by)}:{quote(group)}"
-        span = {"from": iso(window.from_ns), "to": iso(window.until_ns - 1)}
-        if rule.time == "ingest":
-            query = f"{_in_parentheses(query)} AND _ingested_at:[{span['from']} TO {span['to']}]"
-            span = {}
-        search = urlencode({"query": query, **span})
-        return {"alert": f"{base}/api/v1/alerts/{rule.id}", "search": f"{base}/api/v1/search?{search}"}
+            wanted["group"] = group
+        return {"alert": alert, "search": f"{alert}/logs?{urlencode(wanted)}"}
+
+
+def search_of(rule: Rule, window: Window, group: str) -> dict[str, str]:
+    """The body of the search for the logs of a window, to go on from there."""
+    query = rule.query
+    if rule.group_by is not None:
+        query = f"{_in_parentheses(query)} AND {print_field(rule.group_by)}:{quote(group)}"
+    span = {"from": iso(window.from_ns), "to": iso(window.until_ns - 1)}
+    if rule.time == "event":
+        return {"query": query, **span}
+    return {"query": f"{_in_parentheses(query)} AND _ingested_at:[{span['from']} TO {span['to']}]"}
 
 
 def notice_content(

@@ -78,7 +78,8 @@ def blocks(content: Mapping[str, Any]) -> list[dict[str, Any]]:
         lines = "\n".join(_escape(sample_line(log)) for log in content["sample_logs"])
         found.append(_section(f"```{lines[: TEXT_MAX - 10]}```"))
     links = content["links"]
-    found.append(_section(f"<{links['search']}|Show these logs> · <{links['alert']}|Rule>"))
+    search, alert = (_escape(links[name]) for name in ("search", "alert"))
+    found.append(_section(f"<{search}|Show these logs> · <{alert}|Rule>"))
     return found
 
 

@@ -17,6 +17,7 @@ from alerts.rule import (
     Rule,
     Threshold,
 )
+from alerts.schedule import phase_of
 from alerts.targets import KINDS, TARGETS_MAX, AnyTarget, still_masked, target_of
 from core.errors import InvalidRequest
 from query.times import UNIT_NS
@@ -254,6 +255,7 @@ def rule_of(id_: str, body: RuleBody, policy: EscalationPolicy | None) -> Rule:
     condition = body.condition
     window_ns = duration_ns(condition.window)
     interval_ns = duration_ns(body.interval) if body.interval else min(window_ns, UNIT_NS["m"])
+    interval_ns = max(interval_ns, INTERVAL_NS_MIN)
     return Rule(
         id=id_,
         name=body.name,
@@ -269,7 +271,8 @@ def rule_of(id_: str, body: RuleBody, policy: EscalationPolicy | None) -> Rule:
             field=condition.field,
             look_back_ns=duration_ns(condition.look_back),
         ),
-        interval_ns=max(interval_ns, INTERVAL_NS_MIN),
+        interval_ns=interval_ns,
+        phase_ns=phase_of(id_, interval_ns),
         delay_ns=duration_ns(body.delay),
         time=body.time,
         group_by=body.group_by,

@@ -84,6 +84,7 @@ class Rule:
     condition: Condition
     interval_ns: int
     delay_ns: int
+    phase_ns: int = 0  # of the grid of evaluations
     time: TimeBasis = "ingest"
     group_by: str | None = None
     fire_after: int = 1

@@ -1,5 +1,6 @@
 """When a rule looks at which window: a grid of whole intervals since 1970, the same after every restart."""
 
+import hashlib
 from dataclasses import dataclass
 from typing import Final
 
@@ -9,6 +10,7 @@ from core.clock import Clock
 MADE_UP_MAX: Final = (
     100  # windows missed while down that are evaluated late; older ones are recorded as skipped
 )
+MILLISECOND_NS: Final = 1_000_000
 CLOCK_STEP_NS: Final = 2_000_000_000  # the wall clock was set, rather than slewed, if it is off by more
 
 
@@ -31,11 +33,9 @@ class Due:
 
 def due_windows(rule: Rule, evaluated_until_ns: int, now_ns: int) -> Due:
     """What has become due since the last window; of a rule that never ran, the newest one."""
-    newest_ns = (now_ns - rule.delay_ns) // rule.interval_ns * rule.interval_ns
+    newest_ns = _point_until(rule, now_ns - rule.delay_ns)
     # A rule whose interval was changed goes on from the next point of its new grid.
-    first_ns = (
-        (evaluated_until_ns // rule.interval_ns + 1) * rule.interval_ns if evaluated_until_ns else newest_ns
-    )
+    first_ns = _point_until(rule, evaluated_until_ns) + rule.interval_ns if evaluated_until_ns else newest_ns
     missed = (newest_ns - first_ns) // rule.interval_ns + 1
     if missed <= 0:
         return Due((), 0, 0)
@@ -48,7 +48,18 @@ def due_windows(rule: Rule, evaluated_until_ns: int, now_ns: int) -> Due:
 
 def next_due_at_ns(rule: Rule, evaluated_until_ns: int) -> int:
     """When the window after the last one is due: its end and the rule's delay."""
-    return (evaluated_until_ns // rule.interval_ns + 1) * rule.interval_ns + rule.delay_ns
+    return _point_until(rule, evaluated_until_ns) + rule.interval_ns + rule.delay_ns
+
+
+def phase_of(rule_id: str, interval_ns: int) -> int:
+    """How far a rule's grid is moved: rules of one interval take turns rather than all ask at once."""
+    digest = hashlib.blake2b(rule_id.encode(), digest_size=8).digest()
+    return int.from_bytes(digest) % interval_ns // MILLISECOND_NS * MILLISECOND_NS
+
+
+def _point_until(rule: Rule, at_ns: int) -> int:
+    """The last point of the rule's grid that is not after that moment."""
+    return (at_ns - rule.phase_ns) // rule.interval_ns * rule.interval_ns + rule.phase_ns
 
 
 class SteadyClock:

@@ -55,12 +55,19 @@ def evaluate(
 
 
 def sample_logs(
-    store: Store, rule: Rule, statements: RuleStatements, window: Window, group: str, timeout_s: float
+    store: Store,
+    rule: Rule,
+    statements: RuleStatements,
+    window: Window,
+    group: str,
+    timeout_s: float,
+    limit: int | None = None,
 ) -> list[dict[str, Any]]:
-    """The newest logs of a window that the rule counts, as flat objects."""
-    if not rule.sample_logs:
+    """The newest logs of a window that the rule counts, as flat objects: as many as it shows in a notice."""
+    limit = rule.sample_logs if limit is None else limit
+    if not limit:
         return []
-    parameters = {**statements.parameters, **_bounds(rule, window), "group": group, "limit": rule.sample_logs}
+    parameters = {**statements.parameters, **_bounds(rule, window), "group": group, "limit": limit}
     return [_log(row) for row in store.select(statements.samples, parameters, timeout_s)]
 
 

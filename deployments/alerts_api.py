@@ -5,9 +5,10 @@ import logging
 import secrets
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated, Any, Final, Literal, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+import orjson
+from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -16,15 +17,10 @@ from actors.placement import ALERT_SUPERVISOR
 from alerts.book import read_rule
 from alerts.clickhouse_http import ClickHouseHttp, StoreUrl
 from alerts.commands import Command, CommandKind, apply_command
-from alerts.compile import compile_rule
-from alerts.condition import level_reached
 from alerts.definitions import Definition, Definitions
 from alerts.journal import Journal
-from alerts.machine import severity_of
 from alerts.request import (
-    Duration,
     PolicyBody,
-    PositiveDuration,
     RuleBody,
     duration_ns,
     policy_of,
@@ -35,23 +31,28 @@ from alerts.rule import EscalationPolicy, Rule
 from alerts.schedule import Window
 from alerts.shown import shown_line, shown_rule
 from alerts.state import RuleState, state_from_json
-from alerts.statements import evaluate, sample_logs
 from alerts.targets import unmasked
+from alerts.trial import counted, tried
 from core.clock import Clock
-from core.errors import Conflict, InvalidRequest, LograyError, NotFound
+from core.errors import Conflict, InvalidRequest, LograyError, MalformedBody, NotFound
 from core.limits import API_BODY_BYTES_MAX
 from core.settings import AlertSettings
+from deployments.alert_bodies import (
+    AcknowledgeBody,
+    DurationBody,
+    HistoryQuery,
+    ListQuery,
+    LogsQuery,
+    MuteBody,
+    UserBody,
+)
 from deployments.alert_objects_api import AlertObjectsApi
 from deployments.answers import json_response, read_body, read_json
-from query.iso import iso
 from query.times import read_time
 
 PATH: Final = "/api/v1/alerts"
-LIST_MAX: Final = 500
-HISTORY_MAX: Final = 1000
 SUPERVISOR_WITHIN_S: Final = 8.0  # to be told; it looks by itself otherwise
 STATES_WITHIN_S: Final = 1.0  # of the rules' actors; the journal's states are at most 30 s old
-TEST_TIMEOUT_S: Final = 30.0
 
 log = logging.getLogger(__name__)
 Model = TypeVar("Model", bound=BaseModel)
@@ -63,55 +64,6 @@ class Actors(Protocol):
     async def ask(self, name: str, method: str, *arguments: Any) -> Any:
         """The answer of an actor's method."""
         ...
-
-
-class _Query(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class ListQuery(_Query):
-    """GET /api/v1/alerts."""
-
-    state: Literal["ok", "alerting", "no_data", "error"] | None = None
-    severity: Literal["warning", "critical"] | None = None
-    enabled: bool | None = None
-    muted: bool | None = None
-    acknowledged: bool | None = None
-    name: str | None = None  # a part of it, in any case
-    label: str | None = None  # name, or name=value
-    limit: Annotated[int, Field(ge=1, le=LIST_MAX)] = 100
-    offset: Annotated[int, Field(ge=0)] = 0
-
-
-class HistoryQuery(_Query):
-    """GET …/history."""
-
-    limit: Annotated[int, Field(ge=1, le=HISTORY_MAX)] = 100
-    cursor: Annotated[str | None, Field(pattern=r"^\d{1,20}-.{1,100}$")] = None
-
-
-class MuteBody(_Query):
-    """POST …/mute; without a duration until it is unmuted."""
-
-    duration: PositiveDuration | None = None
-    reason: Annotated[str, Field(max_length=1000)] = ""
-    user: Annotated[str, Field(max_length=200)] = ""
-
-
-class AcknowledgeBody(_Query):
-    """POST …/acknowledge: all groups that alert, or one; `until` is a time, or a duration from now on."""
-
-    user: Annotated[str, Field(min_length=1, max_length=200)] = "api"
-    until: str | None = None
-    note: Annotated[str, Field(max_length=1000)] = ""
-    group: str | None = None
-
-
-class UserBody(_Query):
-    """POST …/unmute and …/unacknowledge."""
-
-    user: Annotated[str, Field(max_length=200)] = ""
-    group: str | None = None
 
 
 class AlertsApi:
@@ -141,6 +93,7 @@ class AlertsApi:
             Route(rule + "/acknowledge", self.acknowledge, methods=["POST"]),
             Route(rule + "/unacknowledge", self.unacknowledge, methods=["POST"]),
             Route(rule + "/history", self.history, methods=["GET"]),
+            Route(rule + "/logs", self.logs, methods=["GET"]),
         ]
 
     async def create(self, request: Request) -> Response:
@@ -204,13 +157,15 @@ class AlertsApi:
         if isinstance(sent, dict):
             sent = {"name": "test", **sent}
         _, rule = await self._read_body("alert-test", sent)
-        return json_response(await asyncio.to_thread(self._tested, rule))
+        return json_response(await asyncio.to_thread(tried, self._store, rule, self._clock.now_ns()))
 
     async def test_kept(self, request: Request) -> Response:
         """The same for a rule that is there."""
         kept = await self._kept(request)
         rules = await self._rules([kept])
-        return json_response(await asyncio.to_thread(self._tested, rules[kept.id]))
+        return json_response(
+            await asyncio.to_thread(tried, self._store, rules[kept.id], self._clock.now_ns())
+        )
 
     async def mute(self, request: Request) -> Response:
         """200 with the rule; it is evaluated as before, and nobody is told."""
@@ -224,15 +179,35 @@ class AlertsApi:
         return await self._command(request, "unmute", body.user)
 
     async def acknowledge(self, request: Request) -> Response:
-        """200 with the rule; 409 when nothing alerts."""
+        """200 with the rule; where nothing alerts nothing changes."""
         body = await _optional_body(request, AcknowledgeBody)
         until_ns = self._until_ns(body.until)
         return await self._command(request, "acknowledge", body.user, body.note, until_ns, body.group)
 
     async def unacknowledge(self, request: Request) -> Response:
-        """200 with the rule; 409 when nothing alerts."""
+        """200 with the rule; where nothing alerts nothing changes."""
         body = await _optional_body(request, UserBody)
         return await self._command(request, "unacknowledge", body.user, group=body.group)
+
+    async def logs(self, request: Request) -> Response:
+        """200 with the logs that the rule counts in a window: what the links in notices lead to."""
+        kept = await self._kept(request)
+        wanted = validate(LogsQuery, dict(request.query_params))
+        spans = {
+            name: read_time(text, self._clock.now_ns())
+            for name, text in (("from", wanted.from_), ("to", wanted.to))
+        }
+        problems = {
+            name: "must be a time as 2026-01-15T10:00:00Z" for name, span in spans.items() if span is None
+        }
+        if problems:
+            raise InvalidRequest(problems)
+        from_ns, until_ns = (span.start_ns for span in spans.values() if span is not None)
+        rule = (await self._rules([kept]))[kept.id]
+        window = Window(from_ns, until_ns)
+        return json_response(
+            await asyncio.to_thread(counted, self._store, rule, window, wanted.group, wanted.limit)
+        )
 
     async def history(self, request: Request) -> Response:
         """200 with a page of what happened, newest first."""
@@ -366,53 +341,11 @@ class AlertsApi:
         if span is not None and span.end_ns > now_ns:
             return span.end_ns if not text.startswith("now") else span.start_ns
         try:
-            return now_ns + duration_ns(validate(_DurationBody, {"until": text}).until)
+            return now_ns + duration_ns(validate(DurationBody, {"until": text}).until)
         except InvalidRequest:
             raise InvalidRequest(
                 {"until": "must be a time to come as 2026-01-15T10:00:00Z, or a duration as 2h"}
             ) from None
-
-    def _tested(self, rule: Rule) -> dict[str, Any]:
-        """One evaluation of the window that ends now."""
-        now_ns = self._clock.now_ns()
-        window = Window(now_ns - rule.condition.window_ns, now_ns)
-        statements = compile_rule(rule)
-        evaluation = evaluate(self._store, rule, statements, window, TEST_TIMEOUT_S)
-        groups = []
-        for name, reading in evaluation.groups.items():
-            level = 0 if reading.value is None else level_reached(rule.condition, reading.value)
-            groups.append((level, reading.value or 0.0, name, reading))
-        groups.sort(key=lambda each: (-each[0], -each[1], each[2]))
-        level, _, name, worst = groups[0] if groups else (0, 0.0, "", None)
-        samples = (
-            [] if worst is None else sample_logs(self._store, rule, statements, window, name, TEST_TIMEOUT_S)
-        )
-        return {
-            "would_fire": level > 0,
-            "severity": severity_of(rule, level) if level else None,
-            "value": worst.value if worst is not None else None,
-            "error": evaluation.error,
-            "window_from": iso(window.from_ns),
-            "window_until": iso(window.until_ns),
-            "groups": [
-                {
-                    "group": name,
-                    "value": reading.value,
-                    "severity": severity_of(rule, level) if level else None,
-                    "new_values": list(reading.new_values),
-                }
-                for level, _, name, reading in groups[:LIST_MAX]
-            ]
-            if rule.group_by is not None
-            else None,
-            "new_values": list(worst.new_values) if worst is not None else [],
-            "sample_logs": samples,
-            "took_ms": round((self._clock.now_ns() - now_ns) / 1e6, 1),
-        }
-
-
-class _DurationBody(_Query):
-    until: Duration
 
 
 READ_ONLY: Final = frozenset({
@@ -445,10 +378,6 @@ async def _optional_body(request: Request, model: type[Model]) -> Model:
     body = await read_body(request, API_BODY_BYTES_MAX)
     if not body.strip():
         return validate(model, {})
-    import orjson
-
-    from core.errors import MalformedBody
-
     try:
         return validate(model, orjson.loads(body))
     except orjson.JSONDecodeError as error:

@@ -85,7 +85,7 @@ class Service:
         await self.supervisor.changed.remote()
 
     def errors(self, count: int = 3, **fields: Any) -> None:
-        # They are ingested in a moment: an insert may take long on a busy machine, and the rules have no delay.
+        # They are ingested in a moment: an insert may take long here, and the rules have no delay.
         now_ns = time.time_ns() + 2 * SECOND_NS
         put_logs(self.clickhouse, [{"at_ns": now_ns + i, **fields} for i in range(count)])
 

@@ -115,7 +115,7 @@ async def test_a_webhook_gets_everything_once_and_signed(journal: Journal, recei
         "event": "firing",
     }  # fmt: skip
     assert got.json["sample_logs"][0]["message"] == "<b>down</b>"
-    assert got.json["links"]["search"].startswith("http://logray.example/api/v1/search?query=")
+    assert got.json["links"]["search"].startswith("http://logray.example/api/v1/alerts/alert-1/logs?")
 
 
 async def test_a_template_is_the_whole_body(journal: Journal, receiver: HttpReceiver) -> None:
@@ -282,7 +282,7 @@ async def test_slack_by_token_gets_blocks_with_everything_in_them(
         "count &gt; 10 in 1m",
         "12",
         "&lt;b&gt;down&lt;/b&gt;",
-        "http://logray.example/api/v1/search?",
+        "http://logray.example/api/v1/alerts/alert-1/logs?",
     ):
         assert part in text
 

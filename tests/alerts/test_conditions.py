@@ -176,3 +176,13 @@ def test_hysteresis_holds_each_severity_by_its_own_threshold(value: float, level
     thresholds = (Threshold("warning", 10, 5), Threshold("critical", 20, 15))
     condition = replace(make_rule().condition, thresholds=thresholds)
     assert level_kept(condition, value, level) == kept
+
+
+@pytest.mark.parametrize(
+    "text", ["a\tb", "a\nb", "it's", "\\", "\\n", "", "{x}", "☃", "a'],['b", "%41&query=x"]
+)
+def test_any_text_comes_through_as_a_parameter(alert_store: ClickHouseHttp, text: str) -> None:
+    [row] = alert_store.select(
+        "SELECT {one:String} AS one, {many:Array(String)} AS many", {"one": text, "many": [text, text]}
+    )
+    assert row == {"one": text, "many": [text, text]}
