@@ -82,11 +82,7 @@ class MessageReader:
         json_at = [at for at, message in enumerate(messages) if message[0] == _BRACE]
         rows = _Rows(received)
         if len(json_at) < len(messages):
-            known = set(json_at)
-            other_at = (
-                [at for at in range(len(messages)) if at not in known] if known else range(len(messages))
-            )
-            self._read_syslog(messages, other_at, rows)
+            self._read_syslog(messages, _complement(json_at, len(messages)), rows)
         self._read_json(messages, json_at, rows)
         return rows.build(lines.source_ips if senders else None)
 
