@@ -121,10 +121,11 @@ CPUS: Final = 0.05
 CALLS_MAX: Final = 100
 
 
-def start_metrics_hub() -> ActorHandle:
+def start_metrics_hub() -> "ActorHandle[Any]":
     """The hub's actor, started if there is none."""
     options = actor_options(METRICS_HUB, CPUS, CALLS_MAX)
-    handle: ActorHandle = ray.remote(MetricsHubActor).options(**options).remote()
+    actor: Any = ray.remote(MetricsHubActor)
+    handle: ActorHandle[Any] = actor.options(**options).remote()
     return handle
 
 

@@ -1,9 +1,10 @@
 """The nodes of the Ray cluster, and what lies on their disks."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -24,7 +25,8 @@ class ClusterNode:
 def living_nodes() -> list[ClusterNode]:
     """All nodes that run, the one of this process first. Blocks."""
     own = ray.get_runtime_context().get_node_id()
-    nodes = [ClusterNode(node["NodeID"], node["NodeManagerAddress"]) for node in ray.nodes() if node["Alive"]]
+    every: Callable[[], list[dict[str, Any]]] = ray.nodes  # it has no types
+    nodes = [ClusterNode(node["NodeID"], node["NodeManagerAddress"]) for node in every() if node["Alive"]]
     return sorted(nodes, key=lambda node: (node.id != own, node.address))
 
 

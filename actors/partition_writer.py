@@ -6,6 +6,7 @@ after a crash Ray calls nothing else.
 
 import asyncio
 import logging
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +19,7 @@ from ray.actor import ActorHandle
 from actors.metrics_reporter import MetricsReporter
 from actors.placement import actor_options, partition_writer_name
 from core.clock import Clock, SystemClock
+from core.errors import WalError
 from core.metric_names import BUFFERED_BYTES, BUFFERED_ROWS, WAL_BYTES, WAL_DAMAGED_BYTES
 from core.metrics import Metrics, Snapshot
 from core.settings import WalSettings
@@ -83,8 +85,10 @@ class PartitionWriter:
     async def append(self, call_id: bytes, payloads: list[bytes | pa.Buffer]) -> None:
         """Return once all payloads (storage.wal.payload) are on disk; a repeated call is answered as done.
 
-        Raises Overloaded when a bound is reached, WalError when the disk fails.
+        Raises Overloaded when a bound is reached, WalError when the disk fails or the writer has stopped.
         """
+        if self._tasks[0].done():
+            raise WalError("cannot write the WAL: the partition writer has stopped")
         await self._commits.append(call_id, [memoryview(payload) for payload in payloads])
         self._report()
 
@@ -126,9 +130,10 @@ class PartitionWriter:
 
     async def close(self) -> None:
         """Stop both loops and let go of the directory; what is not inserted stays on disk."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        commits, inserts = self._tasks
+        self._commits.stop()
+        inserts.cancel()
+        await asyncio.gather(commits, inserts, return_exceptions=True)
         await asyncio.to_thread(self._commits.close)
         await asyncio.to_thread(self._inserts.close)
         self._wal.close()
@@ -161,6 +166,15 @@ class PartitionWriterActor(PartitionWriter):
         store = LogTables(ClickHouse(store_url))
         super().__init__(partition, settings, data_dir, store, metrics, clock)
         self._reporting = asyncio.create_task(MetricsReporter(metrics, clock).run())
+        for task in self._tasks:
+            task.add_done_callback(_exit_if_failed)
+
+
+def _exit_if_failed(task: "asyncio.Task[None]") -> None:
+    """A loop never ends by itself: after a bug of ours Ray starts a writer that recovers from the disk."""
+    if not task.cancelled() and task.exception() is not None:
+        log.critical("%s failed, the partition writer ends", task.get_name(), exc_info=task.exception())
+        os._exit(1)
 
 
 def start_partition_writer(

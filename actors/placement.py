@@ -10,6 +10,9 @@ METRICS_HUB: Final = "metrics-hub"
 EMBEDDED_CLICKHOUSE: Final = "embedded-clickhouse"
 SUPERVISOR: Final = "supervisor"
 QUERY_PLANNER: Final = "query-planner"
+ALERT_SUPERVISOR: Final = "alert-supervisor"
+NOTIFIER: Final = "notifier"
+ALERT_RULE_PREFIX: Final = "alert-rule-"
 
 
 def partition_writer_name(partition: int) -> str:
@@ -20,6 +23,16 @@ def partition_writer_name(partition: int) -> str:
 def tcp_listener_name(node_id: str, number: int) -> str:
     """The name of a node's listener: the beginning of Ray's id of the node, and the worker's number."""
     return f"tcp-listener-{node_id[:8]}-{number}"
+
+
+def alert_rule_name(rule_id: str) -> str:
+    """The name of a rule's actor: of `alert-3f2a…`, `alert-rule-3f2a…`."""
+    return ALERT_RULE_PREFIX + rule_id.removeprefix("alert-")
+
+
+def alert_rule_id(name: str) -> str:
+    """The rule of an actor, by its name."""
+    return "alert-" + name.removeprefix(ALERT_RULE_PREFIX)
 
 
 def actor_options(name: str, cpus: float, calls_max: int, node_id: str | None = None) -> dict[str, Any]:

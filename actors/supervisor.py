@@ -15,6 +15,7 @@ from pydantic import SecretStr
 from ray.actor import ActorHandle
 from ray.exceptions import RayError
 
+from actors.alert_supervisor import start_alert_supervisor
 from actors.embedded_clickhouse import start_embedded_clickhouse
 from actors.metrics_hub import start_metrics_hub
 from actors.nodes import ClusterNode, living_nodes, partitions_of
@@ -43,7 +44,7 @@ log = logging.getLogger(__name__)
 class _Cast:
     """The actors that should run: name → handle, and what each node has."""
 
-    handles: dict[str, ActorHandle] = field(default_factory=dict)
+    handles: "dict[str, ActorHandle[Any]]" = field(default_factory=dict)
     partitions: dict[str, list[int]] = field(default_factory=dict)  # by node id
 
 
@@ -148,9 +149,9 @@ class Supervisor:
         """Start what is missing; returns what is wrong, by actor."""
         problems: dict[str, str] = {}
 
-        async def attempt(name: str, work: Callable[[], Awaitable[None]]) -> None:
+        async def attempt(name: str, work: Awaitable[None]) -> None:
             try:
-                await work()
+                await work
             except (LograyError, RayError, OSError, TimeoutError, ValueError) as error:
                 problems[name] = _reason(error)
             except Exception as error:
@@ -158,24 +159,26 @@ class Supervisor:
                 problems[name] = _reason(error)
 
         nodes = await asyncio.to_thread(living_nodes)
-        await attempt("metrics-hub", lambda: self._start("metrics-hub", start_metrics_hub))
-        await attempt("storage", lambda: self._start_storage(nodes))
+        await attempt("metrics-hub", self._start("metrics-hub", start_metrics_hub))
+        await attempt("storage", self._start_storage(nodes))
         for node in nodes:
-            await attempt(f"writers on {node.address}", lambda node=node: self._start_writers(node))
+            await attempt(f"writers on {node.address}", self._start_writers(node))
         if self._store_url is not None:
             search, url = self._settings.search, self._store_url
+            await attempt("query-planner", self._start("query-planner", start_query_planner, search, url))
+            alerts = self._settings.alerts
             await attempt(
-                "query-planner", lambda: self._start("query-planner", start_query_planner, search, url)
+                "alert-supervisor", self._start("alert-supervisor", start_alert_supervisor, alerts, url)
             )
         for node in nodes:
-            await attempt(f"listeners on {node.address}", lambda node=node: self._start_listeners(node))
+            await attempt(f"listeners on {node.address}", self._start_listeners(node))
         self._forget_nodes({node.id for node in nodes})
         for name, answer in (await _ask(self._cast.handles, "observe", ANSWER_WITHIN_S)).items():
             if isinstance(answer, Exception):
                 problems.setdefault(name, _reason(answer))
         return problems
 
-    async def _start(self, name: str, start: Callable[..., ActorHandle], *arguments: Any) -> None:
+    async def _start(self, name: str, start: Callable[..., ActorHandle[Any]], *arguments: Any) -> None:
         # Finds the living one by its name or makes it; only what died for good is made anew.
         self._cast.handles[name] = await asyncio.to_thread(start, *arguments)
 
@@ -193,8 +196,9 @@ class Supervisor:
                 self._settings.data_dir,
                 nodes[0].id,
             )
-            url = self._cast.handles["embedded-clickhouse"].url.remote()
-            self._store_url = await asyncio.wait_for(url, ANSWER_WITHIN_S)
+            self._store_url = await asyncio.wait_for(
+                self._cast.handles["embedded-clickhouse"].url.remote(), ANSWER_WITHIN_S
+            )
         assert self._store_url is not None
         if self._store is None:
             self._store = ClickHouse(self._store_url, STORE_TIMEOUT_S)
@@ -251,11 +255,11 @@ def _is_listener(name: str) -> bool:
 
 
 async def _ask(
-    handles: dict[str, ActorHandle], method: str, timeout_s: float, *arguments: Any
+    handles: dict[str, ActorHandle[Any]], method: str, timeout_s: float, *arguments: Any
 ) -> dict[str, Any]:
     """Every actor's answer, or the exception that came instead of it."""
 
-    async def one(handle: ActorHandle) -> Any:
+    async def one(handle: ActorHandle[Any]) -> Any:
         return await asyncio.wait_for(getattr(handle, method).remote(*arguments), timeout_s)
 
     names = list(handles)
@@ -279,8 +283,9 @@ class SupervisorActor(Supervisor):
         super().__init__(settings, SystemClock())
 
 
-def start_supervisor(settings: Settings) -> ActorHandle:
+def start_supervisor(settings: Settings) -> "ActorHandle[Any]":
     """The supervisor's actor, started if there is none."""
     options = actor_options(SUPERVISOR, CPUS, CALLS_MAX)
-    handle: ActorHandle = ray.remote(SupervisorActor).options(**options).remote(settings)
+    actor: Any = ray.remote(SupervisorActor)
+    handle: ActorHandle[Any] = actor.options(**options).remote(settings)
     return handle

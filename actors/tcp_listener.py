@@ -208,6 +208,7 @@ class TcpListenerActor:
         clock = SystemClock()
         self._metrics = Metrics(clock)
         self._clock, self._last_error = clock, ""
+        self._attempted = asyncio.Event()
         directory = WriterDirectory(NamedActors(), clock)
         self._listener = TcpListener(
             settings.tcp, settings.tls, settings.udp, directory.client, self._metrics, clock
@@ -221,8 +222,10 @@ class TcpListenerActor:
         gc.freeze()
 
     async def ready(self) -> Addresses:
-        """Return when it listens, and where."""
-        await asyncio.shield(self._listening)
+        """Return when it listens, and where; raises SettingsError while it cannot."""
+        await self._attempted.wait()
+        if self._last_error:
+            raise SettingsError(self._last_error)
         return self._listener.addresses
 
     async def drain(self, timeout_s: float) -> bool:
@@ -244,12 +247,15 @@ class TcpListenerActor:
         while True:
             try:
                 await self._listener.start()
+                self._last_error = ""
                 return
             except SettingsError as error:
                 # The port may be held by a predecessor that is ending.
                 if str(error) != self._last_error:
                     log.error("%s, will try again", error)
                 self._last_error = str(error)
+            finally:
+                self._attempted.set()
             await self._clock.sleep(LISTEN_AGAIN_S)
 
 

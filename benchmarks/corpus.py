@@ -102,7 +102,7 @@ def build_requests(count: int, seed: int = 1, *, lines: bool = False) -> list[Re
         logs = [orjson.dumps(realistic_log(source)) for _ in range(LOGS_PER_REQUEST)]
         text = b"\n".join(logs) + b"\n" if lines else b"[" + b",".join(logs) + b"]"
         requests.append(
-            Request(np.frombuffer(text, np.uint8).copy(), _places(text, ID_PLACE), _places(text, TIME_PLACE))
+            Request(np.frombuffer(text, np.uint8).copy(), places(text, ID_PLACE), places(text, TIME_PLACE))
         )
     return requests
 
@@ -119,7 +119,8 @@ def calibrate(requests: list[Request], rounds: int = 20) -> float:
     return best * 1e6 / (len(bodies) * LOGS_PER_REQUEST)
 
 
-def _places(text: bytes, place: str) -> NDArray[np.int64]:
+def places(text: bytes, place: str) -> NDArray[np.int64]:
+    """Where a text has a place to be filled: a row for each, with the index of each character."""
     needle = place.encode()
     found, at = [], text.find(needle)
     while at >= 0:

@@ -5,6 +5,7 @@ A process of its own, because Ray may end or hang the process it runs in when it
 
 import pickle
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 
 NAMESPACE = "logray"
@@ -43,7 +44,8 @@ def remove_from_cluster() -> None:
     for name in running & APPLICATION_NAMES:
         serve.delete(name)
     if running <= APPLICATION_NAMES:
-        serve.shutdown()
+        end_serve: Callable[[], None] = serve.shutdown  # it has no types
+        end_serve()
     for actor in ray.util.list_named_actors(all_namespaces=True):
         if actor["namespace"] == NAMESPACE:
             ray.kill(ray.get_actor(actor["name"], namespace=NAMESPACE), no_restart=True)

@@ -1,7 +1,7 @@
 """The child process of `logray up` that speaks to Ray: starts the head, deploys, reports, ends.
 
-Reads a pickled Order from standard input and writes one JSON object a line for each phase done. It is a process
-of its own because Ray may end the process it runs in, and because the environment must be complete
+Reads a pickled Order from standard input and writes one JSON object a line for each phase done. It is a
+process of its own because Ray may end the process it runs in, and because the environment must be complete
 before Ray is imported.
 """
 
@@ -45,7 +45,8 @@ def start_head(ports: HeadPorts, temporary_dir: str) -> dict[str, Any]:
     from ray._private.node import Node
     from ray._private.parameter import RayParams
 
-    parameters = RayParams(
+    make: Any = RayParams  # its types say less than it takes
+    parameters = make(
         node_ip_address="127.0.0.1",
         gcs_server_port=ports.gcs,
         node_manager_port=ports.node_manager,
@@ -83,7 +84,7 @@ def main() -> None:
     if order.ports is not None:
         info = start_head(order.ports, order.temporary_dir)
         address, session_dir = info["gcs_address"], info["session_dir"]
-    context = ray.init(address=address, namespace="logray", log_to_driver=False)
+    context: Any = ray.init(address=address, namespace="logray", log_to_driver=False)
     report(
         "ray",
         began_s,

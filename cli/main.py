@@ -2,6 +2,7 @@
 
 import argparse
 import importlib.metadata
+import os
 import sys
 from pathlib import Path
 
@@ -63,6 +64,9 @@ def main(arguments: list[str] | None = None) -> int:
         return EXIT_USAGE
     except (LograyError, TimeoutError) as error:
         print(f"logray: {error}", file=sys.stderr)
+        return EXIT_FAILED
+    except BrokenPipeError:  # `logray status | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAILED
     except KeyboardInterrupt:
         print("logray: interrupted", file=sys.stderr)

@@ -82,4 +82,18 @@ UDP_REFUSED = Metric(
     "udp_datagrams_refused_total", "counter", "Datagrams from a network that is not allowed."
 )
 
+ALERT_RULES = Metric("alert_rules", "gauge", "Alert rules by state.", ("state",))
+ALERT_EVALUATIONS = Metric(
+    "alert_evaluations_total", "counter", "Windows that alert rules have evaluated.", ("outcome",)
+)
+ALERT_LATENESS = Metric(
+    "alert_lateness_seconds", "gauge", "By how much the latest rule's evaluations began after their time."
+)
+ALERT_NOTICES = Metric(
+    "alert_notices_total",
+    "counter",
+    "Notices that are done with, by receiver and outcome.",
+    ("receiver", "outcome"),
+)
+
 ALL: tuple[Metric, ...] = tuple(value for value in globals().values() if isinstance(value, Metric))

@@ -153,6 +153,32 @@ class SearchSettings(Section):
     count_budget_s: Annotated[float, Field(gt=0)] = 0.3  # of an exact total that needs a scan
 
 
+class AlertSettings(Section):
+    """Alert rules and the receivers of their notices."""
+
+    public_url: str = "http://localhost:8080"  # how readers of a notice reach the API
+    rules_max: Annotated[int, Field(ge=1, le=10_000)] = 500  # each is a process
+    history_days: Annotated[int, Field(ge=1, le=3650)] = 90
+    watch_interval_s: Annotated[float, Field(gt=0, le=60)] = (
+        10.0  # rules' processes are asked whether they live
+    )
+    evaluation_timeout_s: Annotated[float, Field(gt=0, le=300)] = 30.0
+    allow_private_webhooks: bool = False  # to private, loopback and link-local addresses
+    give_up_after_s: Annotated[float, Field(gt=0)] = 24 * 3600.0  # a notice that cannot be delivered
+    attempt_timeout_s: Annotated[float, Field(gt=0, le=120)] = 10.0
+    slack_token: SecretStr | None = None
+    slack_webhook_url: SecretStr | None = None
+    slack_base_url: str = "https://slack.com/api"
+    pagerduty_base_url: str = "https://events.pagerduty.com"
+    smtp_host: str | None = None
+    smtp_port: Port = 587
+    smtp_security: Literal["starttls", "tls", "none"] = "starttls"
+    smtp_ca_file: Path | None = None  # besides the system's authorities
+    smtp_user: str | None = None
+    smtp_password: SecretStr | None = None
+    smtp_from: str = "logray@localhost"
+
+
 class Settings(Section):
     """The whole tree."""
 
@@ -166,6 +192,7 @@ class Settings(Section):
     clickhouse: ClickHouseSettings = ClickHouseSettings()
     wal: WalSettings = WalSettings()
     search: SearchSettings = SearchSettings()
+    alerts: AlertSettings = AlertSettings()
 
 
 def load_settings(environment: Mapping[str, str], file: Path | None = None) -> Settings:

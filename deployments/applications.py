@@ -1,7 +1,7 @@
 """The service as a whole, on the Ray this process is connected to: start it, and drain it before a stop."""
 
 import logging
-from typing import Final
+from typing import Any, Final
 
 import ray
 from ray import serve
@@ -39,26 +39,33 @@ class NotReady(LograyError):
 def deploy(settings: Settings) -> None:
     """Start the actors, then the HTTP applications; returns when all run. Raises NotReady."""
     assert settings.api_key is not None, "the launcher has filled it in"
-    replica = ReplicaSettings(hash_key(settings.api_key.get_secret_value()), settings.http.host)
+    replica = ReplicaSettings(
+        hash_key(settings.api_key.get_secret_value()), settings.http.host, settings.alerts
+    )
     targets = [
         serve.RunTarget(target=_ingest(settings, replica), name="ingest", route_prefix=INGEST_PREFIX),
         serve.RunTarget(target=_api(settings, replica), name="api", route_prefix="/"),
     ]
     # Replicas find the actors by their names once they are there: all start side by side.
-    supervisor = start_supervisor(settings)
+    supervisor: Any = start_supervisor(settings)
     start_serve(settings)
     serve.run_many(targets)
-    problems = ray.get(supervisor.wait_until_ready.remote(READY_WITHIN_S))
+    problems: dict[str, str] = _answer(supervisor.wait_until_ready.remote(READY_WITHIN_S))
     if problems:
         raise NotReady("; ".join(f"{name}: {problem}" for name, problem in sorted(problems.items())))
 
 
 def drain() -> None:
     """Have every buffer written to the store. Raises NotReady with what was not."""
-    supervisor = ray.get_actor(SUPERVISOR, NAMESPACE)
-    unfinished = ray.get(supervisor.drain.remote(DRAIN_WITHIN_S))
+    supervisor: Any = ray.get_actor(SUPERVISOR, NAMESPACE)
+    unfinished: dict[str, str] = _answer(supervisor.drain.remote(DRAIN_WITHIN_S))
     if unfinished:
         raise NotReady("; ".join(f"{name}: {reason}" for name, reason in sorted(unfinished.items())))
+
+
+def _answer(reference: Any) -> Any:
+    # The launcher's own process may wait; nothing in the service does.
+    return ray.get(reference)
 
 
 def _ingest(settings: Settings, replica: ReplicaSettings) -> serve.Application:
@@ -66,7 +73,7 @@ def _ingest(settings: Settings, replica: ReplicaSettings) -> serve.Application:
         return build_ingest(replica)
 
     http = settings.http
-    deployment = serve.deployment(
+    deployment: Any = serve.deployment(
         serve.ingress(build)(),
         name="ingest",
         ray_actor_options={"num_cpus": INGEST_CPUS},
@@ -82,14 +89,15 @@ def _ingest(settings: Settings, replica: ReplicaSettings) -> serve.Application:
         graceful_shutdown_wait_loop_s=1.0,
         health_check_period_s=HEALTH_CHECK_S,
     )
-    return deployment.bind()
+    application: serve.Application = deployment.bind()
+    return application
 
 
 def _api(settings: Settings, replica: ReplicaSettings) -> serve.Application:
     def build() -> ASGIApp:
         return build_api(replica)
 
-    deployment = serve.deployment(
+    deployment: Any = serve.deployment(
         serve.ingress(build)(),
         name="api",
         num_replicas=1,
@@ -99,4 +107,5 @@ def _api(settings: Settings, replica: ReplicaSettings) -> serve.Application:
         graceful_shutdown_wait_loop_s=1.0,
         health_check_period_s=HEALTH_CHECK_S,
     )
-    return deployment.bind()
+    application: serve.Application = deployment.bind()
+    return application

@@ -1,7 +1,6 @@
 """The dead letters over HTTP: list them, and try them again."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Annotated, Any, Final, TypeVar
 
@@ -21,15 +20,12 @@ from deployments.ingest import Writers
 from formats.reread import reread
 from query.iso import iso
 from query.times import read_time
-from storage.clickhouse import ClickHouse
 from storage.dead_letters import DeadLetter, DeadLetters, Filter, Key, read_key
 from storage.wal.payload import merge
 
 LIST_MAX: Final = 1000
 REPLAY_MAX: Final = 1000  # of one request: the client asks again while `remaining` is not 0
 
-# The store is known only once the service has started.
-Store = Callable[[], Awaitable[ClickHouse]]
 Wanted = TypeVar("Wanted", bound=BaseModel)
 Id = Annotated[str, Field(pattern="^[0-9a-f]{16}-[0-9a-f]{16}$")]
 
@@ -65,7 +61,7 @@ class ReplayRequest(Selection):
 class DeadLettersApi:
     """Both routes; replayed logs go the way of all logs, through a partition writer."""
 
-    def __init__(self, store: Store, writers: Writers, metrics: Metrics, clock: Clock) -> None:
+    def __init__(self, store: DeadLetters, writers: Writers, metrics: Metrics, clock: Clock) -> None:
         self._store, self._writers, self._metrics, self._clock = store, writers, metrics, clock
 
     def routes(self) -> list[Route]:
@@ -80,7 +76,7 @@ class DeadLettersApi:
         wanted = _validated(ListRequest, dict(request.query_params))
         every = replace(self._filter(wanted), replayed=wanted.replayed)
         page = replace(every, before=_key(wanted.cursor) if wanted.cursor else None)
-        store = DeadLetters(await self._store())
+        store = self._store
         letters, total = await asyncio.gather(
             asyncio.to_thread(store.find, page, wanted.limit), asyncio.to_thread(store.count, every)
         )
@@ -99,7 +95,7 @@ class DeadLettersApi:
         wanted = _validated(ReplayRequest, body)
         keys = None if wanted.ids is None else tuple(map(_key, wanted.ids))
         filter_ = replace(self._filter(wanted), replayed=False, keys=keys)
-        store = DeadLetters(await self._store())
+        store = self._store
         letters = await asyncio.to_thread(store.find, filter_, wanted.limit)
         replayed, failures = [], []
         for letter in letters:
@@ -109,7 +105,7 @@ class DeadLettersApi:
                 failures.append({"id": str(letter.key), "reason": rejected.reason})
             else:
                 replayed.append((letter, batch))
-        await self._store_again(store, replayed)
+        await self._store_again(replayed)
         remaining = await asyncio.to_thread(store.count, filter_)
         return json_response(
             {
@@ -120,7 +116,7 @@ class DeadLettersApi:
             }
         )
 
-    async def _store_again(self, store: DeadLetters, replayed: list[tuple[DeadLetter, LogBatch]]) -> None:
+    async def _store_again(self, replayed: list[tuple[DeadLetter, LogBatch]]) -> None:
         if not replayed:
             return
         # Durable first, marked second: a crash in between leaves letters that can be replayed once more.
@@ -129,7 +125,7 @@ class DeadLettersApi:
         for letter, part in replayed:
             self._metrics.count(LOGS_INGESTED, part.logs.num_rows, (letter.method,))
         keys = [letter.key for letter, _ in replayed]
-        await asyncio.to_thread(store.mark_replayed, keys, self._clock.now_ns())
+        await asyncio.to_thread(self._store.mark_replayed, keys, self._clock.now_ns())
 
     def _filter(self, wanted: Selection) -> Filter:
         problems: dict[str, str] = {}

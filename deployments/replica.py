@@ -1,25 +1,31 @@
 """What one HTTP replica is made of: built in its own process, from a few settings."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from starlette.routing import BaseRoute, Route
-from starlette.types import ASGIApp
+from pydantic import SecretStr
+from starlette.routing import BaseRoute, Route, Router
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from actors.metrics_reporter import MetricsReporter
 from actors.named import NamedActors
 from actors.placement import SUPERVISOR
 from actors.planner_client import PlannerClient
 from actors.writer_directory import WriterDirectory
+from alerts.clickhouse_http import StoreUrl
 from core.clock import SystemClock
 from core.errors import StorageUnavailable
 from core.metrics import Metrics
+from core.settings import AlertSettings
 from deployments.access import Access
+from deployments.alerts_api import alert_routes
 from deployments.application import build_application
 from deployments.dead_letters_api import DeadLettersApi
 from deployments.health import HealthApi
 from deployments.ingest import Ingest
 from deployments.search_api import log_routes, search_routes
 from storage.clickhouse import ClickHouse
+from storage.dead_letters import DeadLetters
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +34,7 @@ class ReplicaSettings:
 
     key_hash: bytes
     bound_host: str
+    alerts: AlertSettings
 
     @property
     def access(self) -> Access:
@@ -44,16 +51,27 @@ class Replica:
         self.actors = NamedActors()
         self.writers = WriterDirectory(self.actors, self.clock)
         self.background = [MetricsReporter(self.metrics, self.clock).run, self.writers.run]
-        self._store: ClickHouse | None = None
 
-    async def store(self) -> ClickHouse:
-        """The store's client. Raises StorageUnavailable while the service is starting."""
-        if self._store is None:
-            url = await self.actors.ask(SUPERVISOR, "store_url")
+
+class StoreRoutes:
+    """An ASGI app for routes that need the store: its URL is known once the service has started."""
+
+    def __init__(self, actors: NamedActors, build: Callable[[SecretStr], list[Route]]) -> None:
+        self._actors, self._build = actors, build
+        self._router: Router | None = None
+
+    def below(self, *prefixes: str) -> list[BaseRoute]:
+        """One route for all paths that begin so."""
+        return [Route(f"{prefix}{{rest:path}}", self) for prefix in prefixes]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, or raise StorageUnavailable while the service is starting."""
+        if self._router is None:
+            url = await self._actors.ask(SUPERVISOR, "store_url")
             if url is None:
                 raise StorageUnavailable("the store is starting, try again")
-            self._store = ClickHouse(url)
-        return self._store
+            self._router = Router(self._build(url))
+        await self._router(scope, receive, send)
 
 
 def build_ingest(settings: ReplicaSettings) -> ASGIApp:
@@ -70,11 +88,18 @@ def build_ingest(settings: ReplicaSettings) -> ASGIApp:
 def build_api(settings: ReplicaSettings) -> ASGIApp:
     """Everything else."""
     replica = Replica()
-    clock, metrics = replica.clock, replica.metrics
-    dead_letters = DeadLettersApi(replica.store, replica.writers.client, metrics, clock)
+    actors, clock, metrics = replica.actors, replica.clock, replica.metrics
+
+    def with_store(url: SecretStr) -> list[Route]:
+        letters = DeadLetters(ClickHouse(url))
+        return [
+            *DeadLettersApi(letters, replica.writers.client, metrics, clock).routes(),
+            *alert_routes(StoreUrl(url.get_secret_value()), actors, settings.alerts, clock),
+        ]
+
     routes: list[BaseRoute] = [
-        *HealthApi(replica.actors, clock).routes(),
-        *dead_letters.routes(),
-        *search_routes(PlannerClient(replica.actors, clock)),
+        *HealthApi(actors, clock).routes(),
+        *search_routes(PlannerClient(actors, clock)),
+        *StoreRoutes(actors, with_store).below("/api/v1/dead-letters", "/api/v1/alerts"),
     ]
     return build_application(routes, settings.access, metrics, replica.background)

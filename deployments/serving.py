@@ -1,5 +1,7 @@
 """Ray Serve's own start: where HTTP comes in, on one machine and on a cluster."""
 
+from collections.abc import Callable
+
 import ray
 from ray import serve
 from ray.serve.config import HTTPOptions, ProxyLocation
@@ -17,7 +19,8 @@ def start_serve(settings: Settings) -> None:
     belongs to Serve (the replicas' ports, the fallback proxy) stays on loopback too. In a cluster HAProxy
     on one node must reach the replicas on others.
     """
-    on_loopback = ray.util.get_node_ip_address() == LOOPBACK
+    address: Callable[[], str] = ray.util.get_node_ip_address  # it has no types
+    on_loopback = address() == LOOPBACK
     serve.start(
         proxy_location=ProxyLocation.EveryNode,
         http_options=HTTPOptions(

@@ -1,7 +1,8 @@
-"""Cut a connection's bytes into messages: by LF, CRLF or NUL, or by octet count (RFC 6587), told apart each time.
+"""Cut a connection's bytes into messages: by LF, CRLF or NUL, or by octet count (RFC 6587), each as it comes.
 
-A message is octet counted when it begins with a count, one space and a syslog PRI: `57 <14>1 …`. Everything else ends
-at the next LF or NUL. Plain lines that begin with a number (`404 not found`, `5 <html>`) are therefore lines.
+A message is octet counted when it begins with a count, one space and a syslog PRI: `57 <14>1 …`. Everything
+else ends at the next LF or NUL. Plain lines that begin with a number (`404 not found`, `5 <html>`) are
+therefore lines.
 """
 
 import re
@@ -21,8 +22,9 @@ _UNCOUNTED_STARTS: Final = b"<{["
 class Splitter:
     """The framing state of one connection; it holds at most one unfinished message of `message_bytes_max`.
 
-    A longer message is returned cut, counted in `cut_messages`, and its rest skipped. After a wrong octet count `lie`
-    holds the reason and `refused` the bytes from there on: no more can be told apart, so the connection must be closed.
+    A longer message is returned cut, counted in `cut_messages`, and its rest skipped. After a wrong octet
+    count `lie` holds the reason and `refused` the bytes from there on: no more can be told apart, so the
+    connection must be closed.
     """
 
     def __init__(self, message_bytes_max: int) -> None:
@@ -43,7 +45,7 @@ class Splitter:
         return len(self._pending)
 
     def feed(self, data: bytes) -> list[bytes]:
-        """Take what was read; return the messages that are complete now, without their terminators or counts."""
+        """Take what was read; return the messages complete by now, without their terminators or counts."""
         if self.lie:
             return []
         if self._skip_bytes or self._skip_line:
@@ -74,7 +76,7 @@ class Splitter:
         return self.cut_pending() if self._wanted else self._lines(self._take_pending())
 
     def cut_pending(self) -> list[bytes]:
-        """Give up the memory of an unfinished message: return what is there, and skip its rest when it comes."""
+        """Give up the memory of an unfinished message: return what is there, skip its rest when it comes."""
         if not self._pending:
             return []
         if self._wanted:
@@ -148,7 +150,7 @@ class Splitter:
         return at
 
     def _line_run(self, data: bytes, at: int, counts_possible: bool) -> int:
-        """Where the run of complete lines from `at` ends: at the next counted message or the unfinished line."""
+        """Where the complete lines from `at` end: at the next counted message or the unfinished line."""
         header = _LINE_THEN_HEADER.search(data, at) if counts_possible else None
         if header is not None:
             return header.start() + 1

@@ -51,7 +51,7 @@ class ParsedLogs:
 
 
 class Regular(NamedTuple):
-    """Records that are valid JSON objects: their text, what joins them in it, and their places among all records."""
+    """Valid JSON objects: their text, what joins them in it, and their places among all records."""
 
     text: bytes
     joint: bytes
@@ -118,7 +118,7 @@ def _parse_array(content: bytes, received: Received) -> ParsedLogs:
 def _parse(
     regular: Regular, raws: Callable[[], Sequence[bytes]], count: int, received: Received
 ) -> ParsedLogs:
-    """Read the regular records of `count` from their joined text, and each that this leaves over from its own."""
+    """Read the regular ones of `count` records from their joined text, and each that is left from its own."""
     rows: list[pa.RecordBatch] = []
     fast = regular.places
     if len(fast):
@@ -214,4 +214,6 @@ def _decode(decoder: msgspec.json.Decoder[T], content: bytes) -> T:
         found = _POSITION.search(str(error))
         position = int(found[1]) if found else len(content)
         reason = _POSITION.sub("", str(error)).removeprefix("JSON is malformed: ")
+        if reason == "trailing characters":
+            position -= 1  # msgspec names the place after the first of them
         raise MalformedBody(f"cannot parse the body as JSON: {reason} at byte {position}", position) from None

@@ -1,4 +1,4 @@
-"""The column of shapes: the nesting of each record (formats.attributes), worked out once for all that are alike."""
+"""The shapes of many records (formats.attributes), each worked out once for all records that are alike."""
 
 from __future__ import annotations  # Arrow's classes are generic to the type checker alone
 
@@ -18,7 +18,7 @@ _POWERS: Final = np.multiply.accumulate(np.full(RECORD_FIELDS_MAX, _FACTORS[0]))
 
 
 def shape_column(fields: Fields, numbers: Positions, attributes_from: int) -> Any:
-    """The shapes, given the number of each field's path; those below `attributes_from` are columns of their own."""
+    """The shapes, given the number of each field's path; those below `attributes_from` are no attributes."""
     if fields.depth is None or not len(numbers):
         return pa.repeat(pa.scalar("", pa.string()), fields.objects)
     attributes = np.flatnonzero(numbers >= attributes_from)

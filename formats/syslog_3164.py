@@ -1,4 +1,4 @@
-"""RFC 3164 syslog and the forms that devices really send: Cisco's, without host or tag, with ISO times, without PRI."""
+"""RFC 3164 syslog as devices really send it: Cisco's, without host, tag or PRI, with ISO times…"""
 
 import re
 from typing import Final
@@ -10,18 +10,21 @@ from formats.syslog_time import Arrival, FoundTime, find_time
 
 # Cisco: `45: R1: 000046: *Mar  1 …`, a message count, the origin and a sequence number, each optional.
 _CISCO_ORIGIN: Final = re.compile(
-    r"(?:(?P<count>[0-9]{1,10})?: )?(?:(?P<host>[A-Za-z][\w.-]*): )?(?:(?P<sequence>[0-9]{1,10}): )?"
+    r"(?:(?P<count>[0-9]{1,10})?: )?(?:(?P<host>[A-Za-z][\w.-]{0,254}): )?(?:(?P<sequence>[0-9]{1,10}): )?"
 )
 # Cisco: `%ASA-6-302013: …`, `%LINK-3-UPDOWN: …`, `%SYS-SP-5-RESTART: …`, after a host or not.
 _CISCO_CODE: Final = re.compile(
-    r"(?:(?P<host>[^\s:%\[\]]+) ?:? )?(?P<text>%(?P<msgid>(?P<facility>[A-Z0-9_]+)(?:-[A-Z0-9_]+)*-(?P<severity>[0-7])-[A-Z0-9_]+): ?.*)",
+    r"(?:(?P<host>[^\s:%\[\]]{1,255}) ?:? )?"
+    r"(?P<text>%(?P<msgid>(?P<facility>[A-Z0-9_]{1,64})(?:-[A-Z0-9_]{1,64}){0,3}-(?P<severity>[0-7])"
+    r"-[A-Z0-9_]{1,128}): ?.*)",
     re.DOTALL,
 )
 # RFC 3164 section 4.1.3: `host tag[pid]: text`; the host may be missing, the tag may be a path.
 _TAG: Final = r"(?P<tag>[^\s:\[\]<>{}\"']{1,128})(?:\[(?P<pid>[^\]\s]{1,64})\](?::|(?= ))|:)(?: |$)"
-_HOST_AND_TAG: Final = re.compile(rf"(?:(?P<host>[^\s\[\]{{}}\"']*[^\s:\[\]{{}}\"',]) +)?{_TAG}")
+_HOST_AND_TAG: Final = re.compile(rf"(?:(?P<host>[^\s\[\]{{}}\"']{{0,254}}[^\s:\[\]{{}}\"',]) +)?{_TAG}")
 _TAG_ALONE: Final = re.compile(_TAG)
-_HOST_ALONE: Final = re.compile(r"(?P<host>[\w.:-]*[\w.-]) +(?=\S)")
+# `last message repeated 3 times` and `-- MARK --` come from a daemon that names no host.
+_HOST_ALONE: Final = re.compile(r"(?!last message repeated )(?=[\w:])(?P<host>[\w.:-]{0,254}[\w.-]) +(?=\S)")
 
 
 def read_3164(priority: int, text: str, arrival: Arrival) -> Message:

@@ -1,7 +1,8 @@
 """Many syslog messages at once, as columns.
 
-The headers of one sender repeat (host, program, process id): each different header is made once and Arrow spreads it over
-its rows. What is not regular goes to formats.syslog and formats.syslog_3164, so that theirs are the only rules.
+The headers of one sender repeat (host, program, process id): each different header is made once and Arrow
+spreads it over its rows. What is not regular goes to formats.syslog and formats.syslog_3164, so that theirs
+are the only rules.
 """
 
 from __future__ import annotations  # Arrow's classes are generic to the type checker alone
@@ -24,7 +25,7 @@ from formats.syslog_time import Arrival, find_time
 _PRIORITY: Final = re.compile(r"<([0-9]{1,3})>(?:[1-9][0-9]? (?! ))?")
 _REGULAR_HEAD: Final = re.compile(r"<([0-9]{1,3})>1")
 _STRUCTURED_DATA: Final = re.compile(rf"(?:{ELEMENT})+(?= |$)", re.DOTALL)
-# `<34>Oct 11 22:14:15 host tag[pid]: text`, as syslog(3) and the daemons write it; no host is a year or a zone.
+# `<34>Oct 11 22:14:15 host tag[pid]: text`, as syslog(3) and the daemons write it; no year, no zone as host.
 _REGULAR_3164: Final = re.compile(
     r"<([0-9]{1,3})>([A-Z][a-z]{2} [ 0-9][0-9] [0-9:]{8}) (?!(?:[0-9]{4}|[A-Z]{1,5}) )([\w.-]+)"
     r" ([\w./()-]{1,48})(?:\[([0-9]{1,10})\])?: ",
@@ -33,10 +34,12 @@ _REGULAR_3164: Final = re.compile(
 _TIMESTAMP: Final = LOG_SCHEMA.get_field_index("timestamp")
 _MESSAGE: Final = LOG_SCHEMA.get_field_index("message")
 _IRREGULAR: Final = -1
+KNOWN_HEADERS_MAX: Final = 10_000  # about 10 MB
+KNOWN_HEADER_CHARACTERS_MAX: Final = 1000
 
 
 def read_syslog(text: str, arrival: Arrival) -> Message | None:
-    """One message in any of the forms; None for a line that is no syslog: no PRI, and no time as syslog has it."""
+    """One message in any form; None for a line that is no syslog: no PRI, and no time as syslog has it."""
     match = _PRIORITY.match(text)
     if match is None:
         return read_without_priority(text, arrival)
@@ -47,11 +50,28 @@ def read_syslog(text: str, arrival: Arrival) -> Message | None:
     return read_3164(priority, text_3164, arrival) if message is None else message
 
 
+class KnownHeaders:
+    """Headers of earlier batches: the same programs of the same hosts will send the next one."""
+
+    def __init__(self) -> None:
+        self._headers: dict[tuple[str | None, ...], Header] = {}
+        self.get = self._headers.get
+
+    def keep(self, key: tuple[str | None, ...], header: Header) -> None:
+        """Remember a header, unless it is very long; when there are too many all are forgotten."""
+        if sum(len(part or "") for part in key) > KNOWN_HEADER_CHARACTERS_MAX:
+            return
+        if len(self._headers) >= KNOWN_HEADERS_MAX:
+            self._headers.clear()
+        self._headers[key] = header
+
+
 class SyslogColumns:
     """Syslog messages of one batch, in the order in which they were added."""
 
-    def __init__(self, arrival: Arrival) -> None:
+    def __init__(self, arrival: Arrival, earlier: KnownHeaders | None = None) -> None:
         self._arrival = arrival
+        self._earlier = earlier or KnownHeaders()
         self._headers: list[Header] = []
         self._known: dict[tuple[str | None, ...], int] = {}
         self._forms: dict[tuple[str, ...], Header] = {}
@@ -78,8 +98,9 @@ class SyslogColumns:
                 key = (head, host, app, procid, msgid, data)
                 header = known.get(key)
                 if header is None:
-                    header = known[key] = self._make_5424(*key)
-                if header != _IRREGULAR and stamp != "-":
+                    header = known[key] = self._find_5424(key)
+                # A stamp of several words is for the exact way.
+                if header != _IRREGULAR and stamp[10:11] == "T":
                     stamped.append(len(times))
                     stamps.append(stamp)
                     headers.append(header)
@@ -104,6 +125,15 @@ class SyslogColumns:
         logs = logs.set_column(_MESSAGE, LOG_SCHEMA.field("message"), messages)
         batch: pa.RecordBatch = logs
         return batch
+
+    def _find_5424(self, key: tuple[str, str, str, str, str, str]) -> int:
+        header = self._earlier.get(key)
+        if header is not None:
+            return self._number(header)
+        number = self._make_5424(*key)
+        if number != _IRREGULAR:
+            self._earlier.keep(key, self._headers[number])
+        return number
 
     def _make_5424(self, head: str, host: str, app: str, procid: str, msgid: str, data: str) -> int:
         """The number of a new header; _IRREGULAR for one that the exact way must read."""
@@ -144,8 +174,11 @@ class SyslogColumns:
         key = (priority, host, tag, pid)
         header = self._known.get(key)
         if header is None:
-            fields = {"hostname": host, "procid": pid or ""}
-            header = self._known[key] = self._number(make_header(int(priority), tag, fields))
+            made = self._earlier.get(key)
+            if made is None:
+                made = make_header(int(priority), tag, {"hostname": host, "procid": pid or ""})
+                self._earlier.keep(key, made)
+            header = self._known[key] = self._number(made)
         self._append(header, timestamp_ns, text[match.end() :])
         return True
 

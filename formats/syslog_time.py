@@ -29,19 +29,24 @@ _ZONE_HOURS: Final[Mapping[str, int]] = MappingProxyType(
     | {"AEST": 10, "AEDT": 11, "WEST": 1, "HKT": 8, "SGT": 8, "NZST": 12, "NZDT": 13}
 )
 _YEAR: Final = r"(?:19|20|21)[0-9]{2}"
-# RFC 3164 section 4.1.2 and its kin: `Oct 11 22:14:15`, `*Mar  1 2024 00:00:45.371 UTC`, `Mon Jan 15 10:00:00 2024`.
+# RFC 3164 section 4.1.2 and its kin: `Oct 11 22:14:15`, `*Mar  1 2024 00:00:45.371 UTC`, `Mon Jan 15 10:00:00
+# 2024`.
 _BSD: Final = re.compile(
     r"[*.]?(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun),? +)?"
-    rf"(?:(?P<year_before>{_YEAR}) +)?(?P<month>[A-Za-z]{{3}}) +(?P<day>[0-9]{{1,2}})(?:,? +(?P<year>{_YEAR}))?,? +"
+    rf"(?:(?P<year_before>{_YEAR}) +)?(?P<month>[A-Za-z]{{3}}) +(?P<day>[0-9]{{1,2}})"
+    rf"(?:,? +(?P<year>{_YEAR}))?,? +"
     r"(?P<hour>[0-9]{1,2}):(?P<minute>[0-9]{2})(?::(?P<second>[0-9]{2}))?(?:[.,](?P<fraction>[0-9]{1,9}))?"
     rf"(?:(?: +(?P<zone>{'|'.join(_ZONE_HOURS)})|(?: +[A-Z]{{2,5}}(?=:))"
     r"| *(?P<offset>[+-][0-9]{2}:?[0-9]{2}))(?=[ :]|$))?"
     rf"(?: +(?P<year_after>{_YEAR})(?=[ :]|$))?(?=[ :]|$)",
 )
 _ISO: Final = re.compile(
-    r"[*.]?(?P<date>[0-9]{4}[-/][0-9]{2}[-/][0-9]{2})[Tt ](?P<time>[0-9]{2}:[0-9]{2}:[0-9]{2}(?:[.,][0-9]{1,20})?)"
+    r"[*.]?(?P<date>[0-9]{4}[-/][0-9]{2}[-/][0-9]{2})[Tt ]"
+    r"(?P<time>[0-9]{2}:[0-9]{2}:[0-9]{2}(?:[.,][0-9]{1,20})?)"
     r"(?P<zone>[Zz]| ?[+-][0-9]{2}:?[0-9]{2}| (?:UTC|GMT)(?=[ :]|$))?(?=[ :]|$)"
 )
+# A device's clock may be ahead; what lies further in the future is of last year.
+_AHEAD_NS: Final = 30 * 86_400 * NS_PER_S
 _EPOCH: Final = re.compile(r"[0-9]{10}(?:\.[0-9]{1,9})?(?= |$)")
 
 
@@ -109,11 +114,12 @@ def _bsd_ns(match: re.Match[str], arrival: Arrival) -> int | None:
         except ValueError:
             continue
         candidates.append(_ns(local) + leap_s * NS_PER_S + fraction_ns)
-    return min(candidates, key=lambda ns: abs(ns - arrival.at_ns), default=None)
+    arrived = [ns for ns in candidates if ns <= arrival.at_ns + _AHEAD_NS]
+    return max(arrived, default=min(candidates, default=None))
 
 
 def _years(arrival: Arrival, month: int, day: int) -> range:
-    """The years that may be meant: the one whose time is nearest to the arrival is."""
+    """The years that may be meant: the last one that does not put the log far after its arrival is."""
     present = datetime.fromtimestamp(arrival.at_ns / NS_PER_S, UTC).year
     # A device whose clock is years off may say Feb 29 in any year.
     reach = 4 if (month, day) == (2, 29) else 1

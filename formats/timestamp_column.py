@@ -1,4 +1,4 @@
-"""Whole columns of timestamps: Arrow reads those of one usual shape, formats.timestamps whatever else there is."""
+"""Whole columns of timestamps: Arrow reads those of one usual shape, formats.timestamps all others."""
 
 from typing import Any, Final
 

@@ -61,7 +61,7 @@ def check_range(timestamp_ns: int) -> int:
 def format_timestamp(timestamp_ns: int) -> str:
     """ISO 8601 in UTC with `Z`, with no digits of a second's fraction, 3, 6 or 9, as needed."""
     seconds, fraction_ns = divmod(timestamp_ns, NS_PER_S)
-    whole = (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S")
+    whole = _whole_seconds(seconds)
     if not fraction_ns:
         return whole + "Z"
     digits = f"{fraction_ns:09d}"
@@ -70,6 +70,11 @@ def format_timestamp(timestamp_ns: int) -> str:
     elif digits.endswith("000"):
         digits = digits[:6]
     return f"{whole}.{digits}Z"
+
+
+@lru_cache(4096)  # neighbouring logs are of the same second
+def _whole_seconds(seconds: int) -> str:
+    return (_EPOCH + timedelta(seconds=seconds)).isoformat()[:19]
 
 
 def _epoch_ns(text: str) -> int:

@@ -1,7 +1,6 @@
 """One listening socket: whoever may come in is accepted, over TLS after a handshake."""
 
 import asyncio
-import logging
 import socket
 import ssl
 from typing import Any, Final
@@ -17,8 +16,6 @@ ACCEPTS_AT_ONCE: Final = 128  # then those that are connected have their turn
 ACCEPT_AGAIN_S: Final = 0.5  # when no descriptor is left
 HANDSHAKE_TIMEOUT_S: Final = 10.0
 GOODBYE_TIMEOUT_S: Final = 2.0  # for the peer's part in closing TLS
-
-log = logging.getLogger(__name__)
 
 
 class Acceptor:
@@ -59,7 +56,7 @@ class Acceptor:
             except ConnectionAbortedError:
                 continue
             except OSError as error:
-                log.warning("cannot accept a connection: %s", error)
+                self._connections.occasional_log.info("accept", "cannot accept a connection: %s", error)
                 loop = asyncio.get_running_loop()
                 loop.remove_reader(self._socket)
                 loop.call_later(ACCEPT_AGAIN_S, self._listen)
@@ -93,4 +90,6 @@ class Acceptor:
 
     def _refused(self, source_ip: str, reason: str, error: str) -> None:
         self._metrics.count(TCP_REFUSED, 1, (reason,))
-        log.info("refused a connection from %s: %s %s", source_ip, reason, error)
+        self._connections.occasional_log.info(
+            reason, "refused a connection from %s: %s %s", source_ip, reason, error
+        )

@@ -10,6 +10,7 @@ from core.metrics import Metrics
 from core.settings import TcpSettings
 from listeners.connection import Connection
 from listeners.intake import Intake
+from listeners.occasional import OccasionalLog
 from listeners.sockets import Networks, make_room
 
 METHOD: Final = "tcp"
@@ -28,6 +29,7 @@ class Connections:
     def __init__(self, settings: TcpSettings, metrics: Metrics, clock: Clock) -> None:
         self._settings, self._clock = settings, clock
         self.metrics = metrics
+        self.occasional_log = OccasionalLog(log, clock)
         self.line_bytes_max = settings.line_bytes_max
         self._networks = Networks(settings.allowed_networks)
         self._connections_max = make_room(settings.connections_max)
@@ -74,7 +76,7 @@ class Connections:
 
     def refuse(self, connection: Connection, reason: str, raw: bytes, lie: str) -> None:
         """Keep bytes that cannot be told apart."""
-        log.info("closing the connection from %s: %s", connection.source_ip, lie)
+        self.occasional_log.info(reason, "closing the connection from %s: %s", connection.source_ip, lie)
         self.intake.reject(reason, raw, connection.source_ip)
 
     def lost(self, connection: Connection, messages: list[bytes]) -> None:

@@ -56,10 +56,14 @@ def bind(host: str, port: int, kind: socket.SocketKind, tcp: TcpSettings) -> lis
     sockets: list[socket.socket] = []
     try:
         found = socket.getaddrinfo(host or None, port, type=kind, flags=socket.AI_PASSIVE)
-        for family, _, _, _, address in dict.fromkeys(found):
+        addresses = dict.fromkeys((family, address) for family, _, _, _, address in found)
+        for family, address in addresses:
             bound = socket.socket(family, kind)
             sockets.append(bound)
-            _set_options(bound, family, kind, tcp)
+            if family == socket.AF_INET6:
+                # `::` alone takes IPv4 as well; beside 0.0.0.0 each has a socket of its own.
+                bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, len(addresses) > 1)
+            _set_options(bound, kind, tcp)
             bound.bind(address)
     except OSError as error:
         for opened in sockets:
@@ -68,10 +72,8 @@ def bind(host: str, port: int, kind: socket.SocketKind, tcp: TcpSettings) -> lis
     return sockets
 
 
-def _set_options(bound: socket.socket, family: int, kind: socket.SocketKind, tcp: TcpSettings) -> None:
+def _set_options(bound: socket.socket, kind: socket.SocketKind, tcp: TcpSettings) -> None:
     bound.setblocking(False)
-    if family == socket.AF_INET6:
-        bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)  # IPv4 has a socket of its own
     if tcp.workers > 1:
         # Only then: else two instances on one port would each get half of the connections and say nothing.
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)

@@ -21,7 +21,7 @@ class TlsIdentity:
         self.context.minimum_version = ssl.TLSVersion.TLSv1_2
         self._loaded = self._versions()
         try:
-            self._load()
+            self._load(self.context)
             if settings.client_ca_file is not None:
                 self.context.load_verify_locations(settings.client_ca_file)
                 self.context.verify_mode = ssl.CERT_REQUIRED
@@ -36,12 +36,14 @@ class TlsIdentity:
         versions = self._versions()
         if versions == self._loaded:
             return False
-        self._load()
+        # First elsewhere: a certificate whose key has not come yet would leave the context without either.
+        self._load(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+        self._load(self.context)
         self._loaded = versions
         return True
 
-    def _load(self) -> None:
-        self.context.load_cert_chain(self._certificate, self._key, password=_no_password)
+    def _load(self, context: ssl.SSLContext) -> None:
+        context.load_cert_chain(self._certificate, self._key, password=_no_password)
 
     def _versions(self) -> list[tuple[int, int]]:
         return [_version(file) for file in (self._certificate, self._key) if file is not None]

@@ -1,5 +1,6 @@
 """The one way to ClickHouse: a blocking, thread-safe client over its HTTP interface."""
 
+import logging
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,6 +21,9 @@ from storage.failures import storage_errors
 
 CONNECT_TIMEOUT_S: Final = 5
 CONNECTIONS_MAX: Final = 32  # kept open per process; further ones are closed after use
+# The driver logs every failed request with its traceback; whoever asked gets the error and decides.
+logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)
+
 LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 Parameters = Mapping[str, Any]

@@ -8,13 +8,22 @@ from typing import Any, Final
 
 from storage.clickhouse import ClickHouse
 
-_COLUMNS: Final = (
-    "toUnixTimestamp64Nano(received_at), id, reason, base64Encode(raw), raw_bytes, source_ip, method, "
-    "toUnixTimestamp64Nano(replayed_at)"
-)
-_KEY: Final = re.compile(r"([0-9a-f]{16})-([0-9a-f]{16})")
+_FOUND: Final = """
+SELECT toUnixTimestamp64Nano(received_at), id, reason, base64Encode(raw), raw_bytes, source_ip, method,
+    toUnixTimestamp64Nano(replayed_at)
+FROM dead_letters FINAL"""
+_NEWEST_FIRST: Final = "ORDER BY received_at DESC, id DESC LIMIT {limit:UInt64}"
+_COUNT: Final = "SELECT count() FROM dead_letters FINAL"
 _TIME: Final = "fromUnixTimestamp64Nano({%s:Int64}, 'UTC')"
-_TUPLES: Final = "arrayMap(x -> (fromUnixTimestamp64Nano(x.1, 'UTC'), x.2), {keys:Array(Tuple(Int64, UInt64))})"
+_IN_KEYS: Final = (
+    "(received_at, id) IN "
+    "arrayMap(x -> (fromUnixTimestamp64Nano(x.1, 'UTC'), x.2), {keys:Array(Tuple(Int64, UInt64))})"
+)
+_MARK: Final = """
+INSERT INTO dead_letters
+SELECT id, received_at, reason, raw, raw_bytes, source_ip, method, fromUnixTimestamp64Nano({at:Int64}, 'UTC')
+FROM dead_letters FINAL WHERE"""
+_KEY: Final = re.compile(r"([0-9a-f]{16})-([0-9a-f]{16})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +80,7 @@ class DeadLetters:
     def find(self, filter_: Filter, limit: int) -> list[DeadLetter]:
         """The newest that match."""
         where, parameters = _where(filter_)
-        sql = (
-            f"SELECT {_COLUMNS} FROM dead_letters FINAL{where}"
-            " ORDER BY received_at DESC, id DESC LIMIT {limit:UInt64}"
-        )
+        sql = " ".join((_FOUND, where, _NEWEST_FIRST))
         rows = self._clickhouse.query(sql, {**parameters, "limit": limit}).rows
         return [
             DeadLetter(
@@ -86,17 +92,12 @@ class DeadLetters:
     def count(self, filter_: Filter) -> int:
         """How many match, on whatever page."""
         where, parameters = _where(filter_)
-        return int(
-            self._clickhouse.query(f"SELECT count() FROM dead_letters FINAL{where}", parameters).rows[0][0]
-        )
+        return int(self._clickhouse.query(" ".join((_COUNT, where)), parameters).rows[0][0])
 
     def mark_replayed(self, keys: Sequence[Key], at_ns: int) -> None:
         """Note that these are logs now."""
-        self._clickhouse.command(
-            "INSERT INTO dead_letters SELECT id, received_at, reason, raw, raw_bytes, source_ip, method, "
-            f"{_TIME % 'at'} FROM dead_letters FINAL WHERE (received_at, id) IN {_TUPLES}",
-            {"at": at_ns, "keys": _pairs(keys)},
-        )
+        parameters = {"at": at_ns, "keys": _pairs(keys)}
+        self._clickhouse.command(" ".join((_MARK, _IN_KEYS)), parameters)
 
 
 def _pairs(keys: Sequence[Key]) -> list[tuple[int, int]]:
@@ -126,11 +127,11 @@ def _where(filter_: Filter) -> tuple[str, dict[str, Any]]:
     if filter_.replayed is not None:
         add("replayed_at > 0" if filter_.replayed else "replayed_at = 0")
     if filter_.keys is not None:
-        add(f"(received_at, id) IN {_TUPLES}", keys=_pairs(filter_.keys))
+        add(_IN_KEYS, keys=_pairs(filter_.keys))
     if filter_.before is not None:
         add(
             f"(received_at, id) < ({_TIME % 'before_at'}, {{before_id:UInt64}})",
             before_at=filter_.before.received_at_ns,
             before_id=filter_.before.id,
         )
-    return (f" WHERE {' AND '.join(conditions)}" if conditions else ""), parameters
+    return (f"WHERE {' AND '.join(conditions)}" if conditions else ""), parameters

@@ -14,30 +14,8 @@ from clickhouse_connect.driver.exceptions import (
 from urllib3.exceptions import HTTPError
 
 from core.errors import LograyError, StorageError, StorageUnavailable
+from storage.transient_codes import TRANSIENT_CODES
 
-# The server is too busy, has too few replicas or too little room: the same statement may work a moment later.
-# Names are those of ClickHouse's src/Common/ErrorCodes.cpp.
-TRANSIENT_CODES: Final = {
-    202: "TOO_MANY_SIMULTANEOUS_QUERIES",
-    203: "NO_FREE_CONNECTION",
-    209: "SOCKET_TIMEOUT",
-    210: "NETWORK_ERROR",
-    225: "NO_ZOOKEEPER",
-    236: "ABORTED",
-    241: "MEMORY_LIMIT_EXCEEDED",
-    242: "TABLE_IS_READ_ONLY",
-    243: "NOT_ENOUGH_SPACE",
-    252: "TOO_MANY_PARTS",
-    279: "ALL_CONNECTION_TRIES_FAILED",
-    285: "TOO_FEW_LIVE_REPLICAS",
-    286: "UNSATISFIED_QUORUM_FOR_PREVIOUS_WRITE",
-    319: "UNKNOWN_STATUS_OF_INSERT",
-    439: "CANNOT_SCHEDULE_TASK",
-    473: "DEADLOCK_AVOIDED",
-    517: "CANNOT_ASSIGN_ALTER",
-    745: "SERVER_OVERLOADED",
-    999: "KEEPER_EXCEPTION",
-}
 QUERY_WAS_CANCELLED: Final = 394
 TIMEOUT_EXCEEDED: Final = 159
 
@@ -54,7 +32,7 @@ def storage_errors() -> Iterator[None]:
     except ClickHouseError as error:
         raise _storage_error(error) from error
     except (HTTPError, OSError, EOFError) as error:
-        raise StorageUnavailable(f"cannot reach ClickHouse: {_one_line(error)}") from error
+        raise StorageUnavailable(f"cannot reach ClickHouse: {_one_line(_root(error))}") from error
 
 
 def _storage_error(error: ClickHouseError) -> StorageError:
@@ -67,7 +45,14 @@ def _storage_error(error: ClickHouseError) -> StorageError:
     if isinstance(error, (ProgrammingError, DataError, NotSupportedError)):
         return StorageError(f"cannot ask ClickHouse: {reason}")
     # Without a code no ClickHouse spoke: a proxy's 502, a connection that broke, a timeout.
-    return StorageUnavailable(f"cannot reach ClickHouse: {reason}")
+    return StorageUnavailable(f"cannot reach ClickHouse: {_one_line(_root(error))}")
+
+
+def _root(error: BaseException) -> BaseException:
+    # The driver's own text says only that a request failed.
+    while (deeper := error.__cause__ or error.__context__) is not None:
+        error = deeper
+    return error
 
 
 def _code_in(message: str) -> int:
@@ -76,4 +61,4 @@ def _code_in(message: str) -> int:
 
 
 def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:2000]
+    return " ".join((str(error) or type(error).__name__).split())[:2000]

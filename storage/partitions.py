@@ -1,4 +1,4 @@
-"""Which partitions of the write-ahead log a node writes: those on its disk, and numbers it claims in the store.
+"""Which partitions of the WAL a node writes: those on its disk, and numbers it claims in the store.
 
 A partition's number is part of the ids of its logs and of its insert tokens, so no two nodes of one store may
 ever have the same. What is on disk is known without the store; only a new partition needs it.
@@ -15,8 +15,10 @@ from storage.clickhouse import ClickHouse
 
 PARTITIONS_MAX: Final = 1023  # ten bits of a log's id
 _NAME: Final = re.compile(r"partition-(\d{3,4})")
+# Whoever sees his claim alone has the number: a later claim will see both. Where two see both, neither has it,
+# and nobody ever will. The earlier of two clocks would not do: an earlier claim may become visible later.
 _OWNERS: Final = """
-SELECT partition, argMin(claim, (claimed_at, claim)) = {claim:UUID} AS mine
+SELECT partition, uniqExact(claim) = 1 AND any(claim) = {claim:UUID} AS mine
 FROM wal_partitions GROUP BY partition
 """
 _CLAIM: Final = """

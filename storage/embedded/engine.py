@@ -14,10 +14,10 @@ from chdb.state import connect
 
 from core.errors import StorageError
 from storage.embedded.deduplication_log import mend_deduplication_logs
+from storage.embedded.file_in_memory import FileInMemory
 from storage.embedded.statement import Statement
 
 LOCK_WAIT_S: Final = 10.0  # a killed process leaves the lock at once, one that ends properly within seconds
-INSERT_CHUNK_BYTES: Final = 4 << 20
 
 MIB: Final = 1 << 20
 
@@ -112,22 +112,22 @@ class Engine:
                     elapsed_s=block.elapsed(),
                 )
 
-    def insert(self, statement: Statement, session: Session) -> Answer:
-        """Run an INSERT with its data. Raises RuntimeError with ClickHouse's message."""
-        assert statement.format is not None
-        with (
-            self._connection(session) as connection,
-            connection.send_insert(statement.sql.decode(), statement.format) as inserter,
-        ):
-            data = memoryview(statement.data)
-            for start in range(0, len(data), INSERT_CHUNK_BYTES):
-                inserter.append(data[start : start + INSERT_CHUNK_BYTES])
-            result = inserter.finish()
+    def insert(self, statement: Statement, session: Session, data: FileInMemory) -> Answer:
+        """Run an INSERT with its data. Raises chdb.ChdbError with ClickHouse's message.
+
+        The data is read from a file: chDB's `send_insert` reports success when a constraint, a view or the disk
+        refuses the last block.
+        """
+        source = f"FROM INFILE '{data.path}' "
+        data_format = f" FORMAT {statement.format}"
+        sql = statement.sql + source.encode() + statement.settings + data_format.encode()
+        with self._connection(session) as connection:
+            result = connection.query(sql, "TSV", params=dict(session.parameters))
             return Answer(
                 b"",
-                written_rows=result.rows_written,
-                written_bytes=result.bytes_written,
-                elapsed_s=result.elapsed,
+                written_rows=result.rows_written(),
+                written_bytes=result.bytes_written(),
+                elapsed_s=result.elapsed(),
             )
 
     def kill(self, query_id: str) -> None:

@@ -13,6 +13,7 @@ from core.errors import WalError
 LOCK_WAIT_S: Final = 10.0  # a killed predecessor lets go at once, one that is stopping soon
 DAMAGED: Final = "damaged"
 LOCK: Final = "lock"
+IDENTITY: Final = "identity"
 _SEGMENT: Final = re.compile(r"([0-9a-f]{16})\.wal")
 
 log = logging.getLogger(__name__)
@@ -48,7 +49,7 @@ class WalDirectory:
             match = _SEGMENT.fullmatch(name)
             if match and (self.path / name).is_file():
                 found.append((int(match[1], 16), self.path / name))
-            elif name not in (DAMAGED, LOCK):
+            elif name not in (DAMAGED, LOCK, IDENTITY, f"{IDENTITY}.new"):
                 log.warning("ignoring %s: not a WAL segment", self.path / name)
         return found
 
@@ -91,9 +92,10 @@ class WalDirectory:
             os.close(self._open.pop())
 
     def _make(self, path: Path) -> None:
-        if not path.is_dir():
-            path.mkdir(mode=0o700, parents=True)
-            fsync_directory(path.parent)
+        missing = [parent for parent in (path, *path.parents) if not parent.is_dir()]
+        for parent in reversed(missing):
+            parent.mkdir(mode=0o700, exist_ok=True)
+            fsync_directory(parent.parent)
         path.chmod(0o700)
 
     def _lock(self, wait_s: float) -> None:

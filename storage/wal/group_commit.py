@@ -26,7 +26,10 @@ QUEUE_BYTES_MAX: Final = (
     64 * MIB
 )  # some 30 full calls; at 200 MB/s of disk the last waits a third of a second
 COMMIT_BYTES_MAX: Final = 16 * MIB  # keeps one write short, and a segment near flush_bytes
+ORDINARY_CALL_BYTES: Final = 2 * MIB  # what a sender under load puts together
 PARTS_MAX: Final = 4096  # payloads of one call
+
+STOPPING: Final = "cannot write the WAL: the writer is stopping"
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +70,7 @@ class GroupCommit:
         self._wake = asyncio.Event()
         self._seal_waiters: list[asyncio.Future[None]] = []
         self._labels = (str(wal.partition),)
+        self._stopping = False
 
     @property
     def waiting(self) -> int:
@@ -78,6 +82,8 @@ class GroupCommit:
 
         Raises Overloaded when a bound is reached, WalError when the payloads are malformed or the disk fails.
         """
+        if self._stopping:
+            raise WalError(STOPPING)
         call = self._pending.get(call_id)
         if call is None:
             records = self._missing(call_id, payloads)
@@ -93,9 +99,9 @@ class GroupCommit:
         await asyncio.shield(call.done)  # a caller that goes away must not cancel the others' answer
 
     def refusal(self) -> str:
-        """Why nothing can be appended at this moment; empty when something can."""
+        """Why a call of ordinary size would be refused at this moment; empty when it would not."""
         try:
-            self._check_bounds(0)
+            self._check_bounds(ORDINARY_CALL_BYTES)
         except Overloaded as refusal:
             return refusal.reason
         return ""
@@ -105,15 +111,17 @@ class GroupCommit:
         self._wake.set()
 
     async def seal(self) -> None:
-        """Seal what was appended so far, whatever its age."""
+        """Seal what was appended so far, whatever its age; raises WalError when stopping."""
+        if self._stopping:
+            raise WalError(STOPPING)
         done = asyncio.get_running_loop().create_future()
         self._seal_waiters.append(done)
         self._wake.set()
         await done
 
     async def run(self) -> None:
-        """Commit until cancelled."""
-        while True:
+        """Commit until told to stop; a commit that is under way is finished and answered."""
+        while not self._stopping:
             await self._sleep_until_work()
             group = self._take_group()
             if group:
@@ -121,14 +129,23 @@ class GroupCommit:
             if self._is_due() or (self._seal_waiters and not self._waiting):
                 await self._seal_active()
 
+    def stop(self) -> None:
+        """Take no more, refuse what waits, and let `run` come to its end."""
+        self._stopping = True
+        for call in self._waiting:
+            del self._pending[call.call_id]
+            call.done.set_exception(WalError(STOPPING))
+            call.done.exception()
+        self._waiting.clear()
+        for done in self._seal_waiters:
+            done.set_exception(WalError(STOPPING))
+            done.exception()
+        self._seal_waiters.clear()
+        self._wake.set()
+
     def close(self) -> None:
-        """Refuse what still waits; a running fsync ends first."""
+        """End the thread, after `run` has ended."""
         self._thread.shutdown(wait=True)
-        for call in self._pending.values():
-            if not call.done.done():
-                call.done.set_exception(WalError("cannot write the WAL: the writer is stopping"))
-                call.done.exception()
-        self._pending.clear()
 
     def _missing(self, call_id: bytes, payloads: Sequence[bytes | memoryview]) -> list[NewRecord]:
         if len(call_id) != CALL_ID_BYTES or not 0 < len(payloads) <= PARTS_MAX:

@@ -13,18 +13,23 @@ import logging
 import os
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from core.clock import Clock
 from core.errors import Overloaded, WalError
 from storage.wal.directory import WalDirectory
+from storage.wal.identity import Identity
 from storage.wal.recent_calls import RecentCalls
 from storage.wal.recovery import recover, set_damage_aside
 from storage.wal.scan import Record, scan
 from storage.wal.segment import ActiveSegment, NewRecord, SealedSegment, SegmentBroken, Sync
 
 PARTITION_SHIFT: Final = 54  # a seq is partition << 54 | counter
+# A segment holds the ids of its calls. Should this process die before a caller has read its answer, the
+# caller repeats the call, and the next process must know it: the file is kept so long after it was sealed.
+ANSWER_S: Final = 2.0
 NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 log = logging.getLogger(__name__)
@@ -40,6 +45,7 @@ class PartitionWal:
         self._lock = threading.Lock()
         self.directory = WalDirectory(data_dir, partition)
         self.calls = RecentCalls()
+        self._identity = _identity(self.directory)
         found = recover(self.directory, self.calls, clock.now_ns() / 1e9, clock.monotonic_s())
         self.recovered = found.segments
         self.damaged_bytes = found.damaged_bytes
@@ -47,7 +53,8 @@ class PartitionWal:
         self.broken: list[SealedSegment] = []  # abandoned, to be returned by the next `seal`
         self._sealed_bytes = sum(segment.size for segment in found.segments)
         first = partition << PARTITION_SHIFT
-        self._next_seq = max(found.next_seq, first + clock.now_ns() // 1000)
+        # The clock alone would give numbers twice once it is set back.
+        self._next_seq = max(found.next_seq, self._identity.reserved_until, first + clock.now_ns() // 1000)
 
     @property
     def size(self) -> int:
@@ -57,7 +64,7 @@ class PartitionWal:
 
     def token(self, segment: SealedSegment) -> str:
         """The deduplication token of a segment's insert."""
-        return f"p{self.partition}-{segment.segment_id:016x}"
+        return f"{self._identity.name}-{segment.segment_id:016x}"
 
     def commit(self, records: Sequence[NewRecord]) -> None:
         """Write and fsync the records, all or none.
@@ -66,9 +73,11 @@ class PartitionWal:
         """
         logs = sum(record.logs for record in records)
         try:
+            self._identity.reserve(self._next_seq + logs + 1)
             segment = self.active or self._begin()
             segment.append(list(records), self._next_seq)
         except SegmentBroken as error:
+            self._next_seq += logs  # they may be on disk, and be met there after a crash
             self._abandon()
             raise _refusal(error) from error
         except OSError as error:
@@ -81,7 +90,7 @@ class PartitionWal:
         """End the active segment; returns all that are sealed and not yet returned, oldest first."""
         sealed, self.broken = self.broken, []
         if self.active is not None:
-            segment = self.active.seal()
+            segment = replace(self.active.seal(), keep_until_s=self._clock.monotonic_s() + ANSWER_S)
             self.active = None
             if segment.rows:
                 sealed.append(segment)
@@ -123,7 +132,7 @@ class PartitionWal:
 
     def _abandon(self) -> None:
         assert self.active is not None
-        segment = self.active.abandon()
+        segment = replace(self.active.abandon(), keep_until_s=self._clock.monotonic_s() + ANSWER_S)
         self.active = None
         log.error("WAL segment %s is broken, going on in a new one", segment.path)
         if segment.rows:
@@ -139,6 +148,14 @@ class PartitionWal:
     def _count(self, change: int) -> None:
         with self._lock:
             self._sealed_bytes += change
+
+
+def _identity(directory: WalDirectory) -> Identity:
+    try:
+        return Identity(directory)
+    except OSError as error:
+        directory.close()
+        raise WalError(f"cannot read the identity of {directory.path}: {error.strerror}") from None
 
 
 def _refusal(error: OSError) -> Overloaded | WalError:

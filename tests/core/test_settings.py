@@ -1,5 +1,6 @@
 """Settings come from a file and the environment, and a wrong one stops the start with one clear line."""
 
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,8 @@ def test_the_data_directory_is_made_absolute(tmp_path: Path) -> None:
         ("LOGRAY_HTTP_HOST", "0.0.0.0"),
         ("LOGRAY_HTTP_PORT", 18080),
         ("LOGRAY_TCP_PORT", 15514),
+        ("LOGRAY_TLS_PORT", 16514),
+        ("LOGRAY_UDP_PORT", 15514),
         ("LOGRAY_API_KEY", "k" * 32),
         ("LOGRAY_CLICKHOUSE_URL", "http://user:secret@host:8123/logs"),
     ],
@@ -56,6 +59,9 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
         ({}, "- 1\n", "must be a mapping"),
         ({}, "http: [\n", "cannot read logray.yaml"),
         ({"LOGRAY_HTTP_PORT": "1"}, "http: 3\n", "setting http: must be a group"),
+        ({"LOGRAY_TCP_ALLOWED_NETWORKS": "10.0.0.0/8, nonsense"}, "", "setting tcp.allowed_networks.1: "),
+        ({"LOGRAY_TCP_TIME_ZONE": "Mars/Olympus"}, "", "no time zone is named 'Mars/Olympus'"),
+        ({"LOGRAY_TLS_KEY_FILE": "k.pem"}, "", "key_file and client_ca_file need a certificate_file"),
         ({"LOGRAY_HTTP_REPLICAS_MIN": "9"}, "", "replicas_max is below replicas_min"),
     ],
 )
@@ -68,6 +74,25 @@ def test_a_wrong_setting_is_named_in_one_line(
         load_settings(environment)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_list_is_one_text_in_the_environment_or_a_list_in_the_file(tmp_path: Path) -> None:
+    expected = (ip_network("10.0.0.0/8"), ip_network("::1/128"))
+    in_environment = load_settings({"LOGRAY_TCP_ALLOWED_NETWORKS": "10.0.0.0/8, ::1"})
+    assert in_environment.tcp.allowed_networks == expected
+    (tmp_path / "logray.yaml").write_text("tcp:\n  allowed_networks: [10.0.0.0/8, '::1']\n")
+    assert load_settings({}).tcp.allowed_networks == expected
+
+
+def test_tls_is_on_when_there_is_a_certificate(tmp_path: Path) -> None:
+    assert not load_settings({}).tls.enabled
+    settings = load_settings({"LOGRAY_TLS_CERTIFICATE_FILE": "server.pem"})
+    assert settings.tls.enabled
+    assert settings.tls.port == 6514
+    assert settings.tls.certificate_file == tmp_path / "server.pem"
+    assert not load_settings(
+        {"LOGRAY_TLS_CERTIFICATE_FILE": "server.pem", "LOGRAY_TLS_PORT": "0"}
+    ).tls.enabled
 
 
 def test_a_secret_does_not_show_in_print_or_error() -> None:

@@ -163,7 +163,7 @@ PIECES = st.sampled_from(
 )
 
 
-@settings(max_examples=500)
+@settings(max_examples=500, deadline=None)
 @given(
     st.lists(PIECES | st.binary(max_size=6), max_size=40).map(b"".join),
     st.lists(st.integers(1, 60), max_size=30),
@@ -181,6 +181,7 @@ def test_where_reads_are_cut_changes_nothing(stream: bytes, lengths: list[int]) 
     assert bool(splitter.lie) == bool(whole_splitter.lie)
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(min_size=1, max_size=90).map(lambda text: b"<14>" + text), max_size=20))
 def test_octet_counts_carry_any_bytes(messages: list[bytes]) -> None:
     stream = b"".join(b"%d %s" % (len(message), message) for message in messages)

@@ -48,6 +48,7 @@ def test_compressed_bodies_are_accepted(client: Client, encoding: str, compress:
     assert len(client.wait_for(marker, 1)) == 1
 
 
+METADATA = ("_id", "_ingested_at", "_source_ip", "_method", "_highlights")
 AWKWARD: dict[str, Any] = {
     "number": 1,
     "text": "1",
@@ -74,7 +75,7 @@ def test_an_awkward_log_comes_back_exactly(client: Client) -> None:
     sent = log(f"awkward {marker}", service="sürvice", level="error", **AWKWARD)
     assert client.ingest([sent]).status_code == 202
     (found,) = client.wait_for(marker, 1)
-    metadata = {key: found.pop(key) for key in ("_id", "_ingested_at", "_source_ip", "_method")}
+    metadata = {key: found.pop(key) for key in METADATA}
     assert (metadata["_source_ip"], metadata["_method"]) == ("127.0.0.1", "http")
     expected = {**sent, "__id": "mine", "___id": "mine too"}
     del expected["_id"]

@@ -1,7 +1,9 @@
 """Asking the embedded ClickHouse over plain HTTP, as curl does."""
 
-from collections.abc import Mapping
-from typing import Any
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import IO, Any
 from urllib.parse import urlencode, urlsplit
 
 import urllib3
@@ -44,8 +46,22 @@ def ask(
     )
 
 
-def answer(url: SecretStr, query: str, **rest: Any) -> str:
+def answer(url: SecretStr, query: str = "", **rest: Any) -> str:
     """The text of a successful answer."""
     response = ask(url, query, **rest)
     assert response.status == 200, response.data.decode()
     return response.data.decode()
+
+
+@contextmanager
+def reading(url: SecretStr, sql: str, **parameters: Any) -> Iterator[IO[bytes]]:
+    """The raw bytes of an answer as they arrive; leaving the context breaks the connection."""
+    parts = urlsplit(url.get_secret_value())
+    assert parts.port is not None
+    user = credentials(url)
+    fields = {"user": user["X-ClickHouse-User"], "password": user["X-ClickHouse-Key"], **parameters}
+    with socket.create_connection(("127.0.0.1", parts.port), timeout=30) as connection:
+        head = f"POST /?{urlencode(fields)} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+        connection.sendall(f"{head}Content-Length: {len(sql)}\r\n\r\n{sql}".encode())
+        with connection.makefile("rb", buffering=0) as stream:
+            yield stream

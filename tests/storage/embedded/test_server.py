@@ -1,7 +1,6 @@
 """ClickHouse's HTTP interface, as curl and other clients use it."""
 
 import gzip
-import io
 import json
 import subprocess
 import threading
@@ -16,8 +15,9 @@ import zstandard
 from pydantic import SecretStr
 
 from storage.clickhouse import ClickHouse
+from tests.conditions import wait_until
 from tests.conftest import EmbeddedProcess
-from tests.storage.embedded.http import POOL, address, answer, ask, credentials
+from tests.storage.embedded.http import POOL, address, answer, ask, credentials, reading
 
 NUMBERS = "SELECT number AS n, toString(number) AS s FROM numbers(200000)"  # several blocks
 
@@ -30,13 +30,6 @@ def url(clickhouse_url: SecretStr) -> SecretStr:
 def queries_running(url: SecretStr, comment: str) -> int:
     sql = "SELECT count() FROM system.processes WHERE Settings['log_comment'] = {id:String}"
     return int(answer(url, sql, param_id=comment))
-
-
-def wait_until(condition: Any, within_s: float = 10) -> None:
-    deadline = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_curl_can_ask(url: SecretStr) -> None:
@@ -122,21 +115,13 @@ def test_an_error_has_clickhouses_code_and_status(url: SecretStr, sql: str, code
 
 
 def test_an_error_in_the_middle_of_an_answer_breaks_it_off(url: SecretStr) -> None:
-    response = POOL.request(
-        "POST",
-        address(url),
-        headers=credentials(url),
-        body=b"SELECT throwIf(number = 500000) FROM numbers(1000000) FORMAT TSV",
-        preload_content=False,
-        timeout=30,
-    )
-    received = b""
-    with pytest.raises(urllib3.exceptions.HTTPError):
-        while chunk := response.read(65536):
-            received += chunk
-    assert response.status == 200
+    sql = "SELECT throwIf(number = 500000) FROM numbers(1000000) FORMAT TSV"
+    with reading(url, sql) as stream:
+        received = b"".join(iter(lambda: stream.read(65536), b""))
+    assert received.startswith(b"HTTP/1.1 200 OK")
     assert b"__exception__" in received[-2000:]
     assert b"Code: 395" in received[-2000:]
+    assert not received.endswith(b"0\r\n\r\n")  # the end of a whole answer
 
 
 def test_get_cannot_change_anything(url: SecretStr) -> None:
@@ -177,8 +162,10 @@ def test_rows_can_be_inserted_in_any_format(url: SecretStr) -> None:
     answer(url, body=b"INSERT INTO t FORMAT JSONEachRow\n" + b'{"a": 2, "b": "y"}\n{"a": 3, "b": "z"}')
     answer(url, "INSERT INTO t (b, a) VALUES ('SELECT', 4)")
     answer(url, "INSERT INTO t SELECT 5, 'five'")
-    assert (
-        answer(url, "SELECT * FROM t ORDER BY a FORMAT TSV") == "1\tx;\\n\n2\ty\n3\tz\n4\tSELECT\n5\tfive\n"
+    answer(url, "INSERT INTO t SETTINGS async_insert = 0 FORMAT TSV", body=b"6\tsix\n")
+    answer(url, "INSERT INTO {t:Identifier} (a) VALUES (7)", param_t="t")
+    assert answer(url, "SELECT * FROM t ORDER BY a FORMAT TSV") == (
+        "1\tx;\\n\n2\ty\n3\tz\n4\tSELECT\n5\tfive\n6\tsix\n7\t\n"
     )
 
 
@@ -187,6 +174,29 @@ def test_an_insert_that_cannot_be_read_stores_nothing(url: SecretStr) -> None:
     refusal = ask(url, "INSERT INTO t FORMAT CSV", body=b"1\n2\nthree\n")
     assert refusal.status == 400
     assert answer(url, "SELECT count() FROM t") == "0\n"
+
+
+@pytest.mark.parametrize(
+    ("obstacle", "code"),
+    [
+        ("ALTER TABLE t ADD CONSTRAINT c CHECK a != 3", "469"),
+        ("CREATE MATERIALIZED VIEW v ENGINE = Memory AS SELECT throwIf(a = 3) FROM t", "395"),
+        ("ALTER TABLE t MODIFY SETTING parts_to_throw_insert = 1, parts_to_delay_insert = 1", "252"),
+    ],
+    ids=["a constraint", "a view", "too many parts"],
+)
+@pytest.mark.parametrize("format_name", ["CSV", "ArrowStream"])
+def test_an_insert_that_the_table_refuses_is_not_reported_as_done(
+    url: SecretStr, format_name: str, obstacle: str, code: str
+) -> None:
+    answer(url, "CREATE TABLE t (a UInt32) ENGINE = MergeTree ORDER BY a")
+    answer(url, "SYSTEM STOP MERGES t")
+    for number in range(2):
+        answer(url, f"INSERT INTO t VALUES ({number})")
+    answer(url, obstacle)
+    rows = ask(url, f"SELECT toUInt32(3) AS a FORMAT {format_name}").data
+    refusal = ask(url, f"INSERT INTO t FORMAT {format_name}", body=rows)
+    assert refusal.headers.get("X-ClickHouse-Exception-Code") == code
 
 
 @pytest.mark.parametrize("whole", [0, 1], ids=["streamed", "whole"])
@@ -227,29 +237,17 @@ def test_the_answer_says_what_it_cost(url: SecretStr) -> None:
 
 
 def test_a_client_that_goes_away_ends_its_query(url: SecretStr) -> None:
-    response = POOL.request(
-        "POST",
-        address(url) + "?query_id=forgotten",
-        headers=credentials(url),
-        body=b"SELECT number FROM numbers(1000000000000) WHERE sipHash64(number) % 1000 = 0 FORMAT TSV",
-        preload_content=False,
-        timeout=30,
-    )
-    response.read(1000)
-    assert queries_running(url, "forgotten") == 1
-    response.close()
+    sql = "SELECT number FROM numbers(1000000000000) WHERE sipHash64(number) % 1000 = 0 FORMAT TSV"
+    with reading(url, sql, query_id="forgotten") as stream:
+        stream.read(1000)
+        assert queries_running(url, "forgotten") == 1
     wait_until(lambda: queries_running(url, "forgotten") == 0)
 
 
 def test_a_client_that_goes_away_before_the_answer_ends_its_query(url: SecretStr) -> None:
-    with pytest.raises(urllib3.exceptions.ReadTimeoutError):
-        POOL.request(
-            "POST",
-            address(url) + "?query_id=impatient",
-            headers=credentials(url),
-            body=b"SELECT count() FROM numbers(1000000000000) WHERE sipHash64(number) = 1",
-            timeout=urllib3.Timeout(read=0.5),
-        )
+    sql = "SELECT count() FROM numbers(1000000000000) WHERE sipHash64(number) = 1"
+    with reading(url, sql, query_id="impatient"):
+        wait_until(lambda: queries_running(url, "impatient") == 1)
     wait_until(lambda: queries_running(url, "impatient") == 0)
 
 
@@ -316,20 +314,13 @@ def test_a_slow_reader_does_not_make_the_server_hold_the_answer(
             return int(file.read().split()[1]) * 4096 >> 20
 
     before = rss_mib()
-    response = POOL.request(
-        "POST",
-        address(url) + "?query_id=slow",
-        headers=credentials(url),
-        body=b"SELECT randomPrintableASCII(1000) FROM numbers(2000000) FORMAT TSV",
-        preload_content=False,
-        timeout=30,
-    )
-    response.read(1000)
-    deadline = time.monotonic() + 1.0
-    while time.monotonic() < deadline:
-        assert rss_mib() - before < 500
-        time.sleep(0.05)
-    response.close()
+    sql = "SELECT randomPrintableASCII(1000) FROM numbers(2000000) FORMAT TSV"  # 2 GB
+    with reading(url, sql, query_id="slow", max_block_size=4096) as stream:
+        stream.read(1000)
+        deadline = time.monotonic() + 1.0
+        while time.monotonic() < deadline:
+            assert rss_mib() - before < 200
+            time.sleep(0.05)
     wait_until(lambda: queries_running(url, "slow") == 0)
 
 
@@ -340,18 +331,12 @@ def test_a_form_can_carry_a_long_query(url: SecretStr) -> None:
     assert answer(url, body=body, headers=headers) == "from the form\n"
 
 
-def test_the_whole_answer_is_not_held_before_it_is_sent(url: SecretStr) -> None:
-    response = POOL.request(
-        "POST",
-        address(url),
-        headers=credentials(url),
-        body=b"SELECT number, sleepEachRow(0.01) FROM numbers(100) FORMAT TSV SETTINGS max_block_size = 10",
-        preload_content=False,
-        timeout=30,
-    )
+def test_an_answer_is_sent_while_the_query_runs(url: SecretStr) -> None:
     began = time.monotonic()
-    stream = io.BufferedReader(response)  # type: ignore[type-var]
-    stream.readline()
-    first_s = time.monotonic() - began
-    stream.read()
+    sql = "SELECT number, sleepEachRow(0.01) FROM numbers(100) FORMAT TSV SETTINGS max_block_size = 10"
+    with reading(url, sql) as stream:
+        stream.read(1)
+        first_s = time.monotonic() - began
+        while stream.read(65536):
+            pass
     assert first_s < (time.monotonic() - began) / 2
