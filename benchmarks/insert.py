@@ -157,8 +157,8 @@ def main() -> None:
     print(f"orjson.loads of the corpus: {calibrate(build_requests(4)):.2f} µs a log")
     with tempfile.TemporaryDirectory(prefix="logray-insert-") as directory:
         command = [sys.executable, "-m", "storage.embedded", directory]
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-        with subprocess.Popen(command, text=True, **pipes) as server:
+        pipe = subprocess.PIPE
+        with subprocess.Popen(command, text=True, stdin=pipe, stdout=pipe) as server:
             assert server.stdout is not None
             server.stdout.readline()
             run(options, Path(directory), server.pid)
