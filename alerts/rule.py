@@ -4,7 +4,7 @@ Times and durations are nanoseconds. alerts.request makes these from what people
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 ConditionKind = Literal["count", "rate", "percentage", "new_value"]
@@ -53,7 +53,7 @@ class Target:
 
     id: str
     kind: str
-    config: Mapping[str, Any]
+    config: Mapping[str, Any] = field(repr=False)  # it has secrets
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """What an insert costs, stage by stage: `python -m benchmarks.insert --rows 1000000`.
 
-Realistic logs go through a partition's WAL and its read-back into a fresh embedded ClickHouse, as a writer does
-it. Prints µs of CPU a log by stage and process, and bytes a log on disk, before and after all merges. `--alter`
-changes the tables before, `--setting` an insert: to compare variants.
+Realistic logs go through a partition's WAL and its read-back into a fresh embedded ClickHouse, as a writer
+does it. Prints µs of CPU a log by stage and process, and bytes a log on disk, before and after all merges.
+`--alter` changes the tables before, `--setting` an insert: to compare variants.
 """
 
 import argparse
@@ -35,7 +35,9 @@ from storage.wal.segment import NewRecord, SealedSegment
 COMMIT_BATCHES: Final = 10  # payloads in one group commit
 LOGS_PER_SECOND: Final = 100_000  # of the logs' own time
 SIZES: Final = """
-SELECT sum(bytes_on_disk) / {rows:UInt64} AS bytes, sum(secondary_indices_compressed_bytes) / {rows:UInt64} AS of_index,
+SELECT
+    sum(bytes_on_disk) / {rows:UInt64} AS bytes,
+    sum(secondary_indices_compressed_bytes) / {rows:UInt64} AS of_index,
     count() AS parts
 FROM system.parts WHERE active AND database = currentDatabase() AND table = 'logs'
 """
@@ -133,13 +135,12 @@ def run(options: argparse.Namespace, data_dir: Path, server_pid: int) -> None:
     total = (sum(costs.own_s.values()) + costs.server_s["insert"]) * 1e6 / options.rows
     print(f"{'all but the last merges':32} {total:6.2f} µs of CPU a log")
     for when, sizes in (("inserted", stored), ("merged", merged)):
-        print(
-            f"{when:32} {sizes['bytes']:6.1f} bytes a log, {sizes['of_index']:.1f} of them index, {sizes['parts']} parts"
-        )
+        index = f"{sizes['of_index']:.1f} of them index"
+        print(f"{when:32} {sizes['bytes']:6.1f} bytes a log, {index}, {sizes['parts']} parts")
     found = clickhouse.rows(
-        "SELECT count() AS n, (SELECT sum(rows) FROM logs_per_minute) AS rolled_up FROM logs"
-    )[0]
-    print("verdict:", "ok" if set(found.values()) == {options.rows} else f"failed: {found}")
+        "SELECT count() AS n, (SELECT sum(rows) FROM logs_per_minute) AS counted FROM logs"
+    )
+    print("verdict:", "ok" if set(found[0].values()) == {options.rows} else f"failed: {found}")
 
 
 def main() -> None:
@@ -156,8 +157,8 @@ def main() -> None:
     print(f"orjson.loads of the corpus: {calibrate(build_requests(4)):.2f} µs a log")
     with tempfile.TemporaryDirectory(prefix="logray-insert-") as directory:
         command = [sys.executable, "-m", "storage.embedded", directory]
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-        with subprocess.Popen(command, text=True, **pipes) as server:
+        pipe = subprocess.PIPE
+        with subprocess.Popen(command, text=True, stdin=pipe, stdout=pipe) as server:
             assert server.stdout is not None
             server.stdout.readline()
             run(options, Path(directory), server.pid)

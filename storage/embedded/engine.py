@@ -115,8 +115,8 @@ class Engine:
     def insert(self, statement: Statement, session: Session, data: FileInMemory) -> Answer:
         """Run an INSERT with its data. Raises chdb.ChdbError with ClickHouse's message.
 
-        The data is read from a file: chDB's `send_insert` reports success when a constraint, a view or the disk
-        refuses the last block.
+        The data is read from a file: chDB's `send_insert` reports success when a constraint, a view or the
+        disk refuses the last block.
         """
         source = f"FROM INFILE '{data.path}' "
         data_format = f" FORMAT {statement.format}"

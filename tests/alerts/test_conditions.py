@@ -1,9 +1,12 @@
 """Each kind of condition on real logs, and what a value means for it."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+from pydantic import SecretStr
 
 from alerts.clickhouse_http import ClickHouseHttp
 from alerts.condition import level_kept, level_reached
@@ -13,21 +16,30 @@ from alerts.schedule import Window
 from alerts.statements import evaluate, sample_logs
 from core.errors import StorageUnavailable
 from storage.clickhouse import ClickHouse
+from storage.migrations import migrate
 from tests.alerts.making import BEGIN_NS, MINUTE_NS, make_order, make_rule, put_logs
+from tests.conftest import EmbeddedProcess
 
 WINDOW = Window(BEGIN_NS, BEGIN_NS + MINUTE_NS)
 INSIDE, BEFORE, AFTER = BEGIN_NS + SECOND_NS, BEGIN_NS - SECOND_NS, BEGIN_NS + MINUTE_NS
 
 
-@pytest.fixture
-def logs(clickhouse: ClickHouse) -> ClickHouse:
-    """Six errors of two hosts and four infos in the window, and some outside of it."""
+@pytest.fixture(scope="module")
+def logs(embedded_process: EmbeddedProcess) -> Iterator[ClickHouseHttp]:
+    """Six errors of two hosts and four infos in the window, and some outside of it; only to be read."""
+    url = urlsplit(embedded_process.url.get_secret_value())._replace(path="/test_alert_conditions").geturl()
+    clickhouse = ClickHouse(SecretStr(url))
+    migrate(clickhouse)
     inside = [{"at_ns": INSIDE + i, "host": "a" if i < 4 else "b", "user": i % 3} for i in range(6)]
     infos = [{"at_ns": INSIDE + 10 + i, "level": "info", "host": "a", "user": 9} for i in range(4)]
     edges = [{"at_ns": WINDOW.from_ns, "level": "warn"}, {"at_ns": AFTER, "level": "error", "host": "a"}]
     old = [{"at_ns": BEFORE, "host": "a", "user": 0}, {"at_ns": BEFORE - 3600 * SECOND_NS, "user": 1}]
     put_logs(clickhouse, [*inside, *infos, *edges, *old])
-    return clickhouse
+    store = ClickHouseHttp(url)
+    yield store
+    store.close()
+    clickhouse.command("DROP DATABASE test_alert_conditions SYNC", use_database=False)
+    clickhouse.close()
 
 
 def look(rule: Rule, alert_store: ClickHouseHttp, window: Window = WINDOW) -> Evaluation:
@@ -87,24 +99,24 @@ def look(rule: Rule, alert_store: ClickHouseHttp, window: Window = WINDOW) -> Ev
     ],
 )
 def test_a_condition_measures_its_window(
-    logs: ClickHouse, alert_store: ClickHouseHttp, fields: dict[str, Any], values: dict[str, Any]
+    logs: ClickHouseHttp, fields: dict[str, Any], values: dict[str, Any]
 ) -> None:
-    found = look(make_rule(**fields), alert_store)
+    found = look(make_rule(**fields), logs)
     assert found.error is None
     assert {name: reading.value for name, reading in found.groups.items()} == values
 
 
-def test_new_values_are_named(logs: ClickHouse, alert_store: ClickHouseHttp) -> None:
+def test_new_values_are_named(logs: ClickHouseHttp) -> None:
     rule = make_rule(kind="new_value", condition={"field": "user", "look_back_ns": 7200 * SECOND_NS})
-    assert look(rule, alert_store).groups[""].new_values == ("2",)
+    assert look(rule, logs).groups[""].new_values == ("2",)
 
 
 def test_a_window_without_a_log_is_empty_and_one_without_a_match_of_a_percentage_is_not(
-    logs: ClickHouse, alert_store: ClickHouseHttp
+    logs: ClickHouseHttp,
 ) -> None:
     far = Window(BEGIN_NS - 10 * MINUTE_NS, BEGIN_NS - 9 * MINUTE_NS)
-    assert look(make_rule(), alert_store, far).groups[""].empty
-    assert not look(make_rule(kind="percentage", query="nothing"), alert_store).groups[""].empty
+    assert look(make_rule(), logs, far).groups[""].empty
+    assert not look(make_rule(kind="percentage", query="nothing"), logs).groups[""].empty
 
 
 def test_by_the_time_of_ingestion_a_late_log_counts_once_and_by_its_own_time_where_it_belongs(
@@ -123,10 +135,10 @@ def test_by_the_time_of_ingestion_a_late_log_counts_once_and_by_its_own_time_whe
 
 
 def test_samples_are_the_newest_logs_of_the_group_as_they_were_sent(
-    logs: ClickHouse, alert_store: ClickHouseHttp
+    logs: ClickHouseHttp,
 ) -> None:
     rule = make_rule(group_by="host", sample_logs=1)
-    samples = sample_logs(alert_store, rule, make_order(rule).statements, WINDOW, "b", 10.0)
+    samples = sample_logs(logs, rule, make_order(rule).statements, WINDOW, "b", 10.0)
     assert [(log["host"], log["user"], log["level"], log["message"]) for log in samples] == [
         ("b", 2, "error", "it failed")
     ]
@@ -181,8 +193,8 @@ def test_hysteresis_holds_each_severity_by_its_own_threshold(value: float, level
 @pytest.mark.parametrize(
     "text", ["a\tb", "a\nb", "it's", "\\", "\\n", "", "{x}", "☃", "a'],['b", "%41&query=x"]
 )
-def test_any_text_comes_through_as_a_parameter(alert_store: ClickHouseHttp, text: str) -> None:
-    [row] = alert_store.select(
+def test_any_text_comes_through_as_a_parameter(logs: ClickHouseHttp, text: str) -> None:
+    [row] = logs.select(
         "SELECT {one:String} AS one, {many:Array(String)} AS many", {"one": text, "many": [text, text]}
     )
     assert row == {"one": text, "many": [text, text]}
