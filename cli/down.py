@@ -18,6 +18,7 @@ from core.settings import Settings
 Say = Callable[[str], None]
 
 DRAIN_WITHIN_S = 40.0
+REMOVE_WITHIN_S = 150.0  # from a cluster that stays: Serve lets each replica finish what it has
 TERMINATE_WITHIN_S = 5.0
 OPEN_REQUESTS_WITHIN_S = 5.0
 KEPT_LOGS = 3
@@ -68,6 +69,7 @@ def _close_the_door(files: InstanceFiles) -> None:
 def _drain(instance: Instance, environment: dict[str, str], say: Say) -> None:
     """Have the buffers written to storage. When it fails nothing is lost: the WAL has it."""
     say("writing what is buffered")
+    within_s = DRAIN_WITHIN_S + (REMOVE_WITHIN_S if instance.existing_cluster else 0.0)
     order = DrainOrder(instance.ray_address, instance.existing_cluster)
     try:
         subprocess.run(
@@ -75,13 +77,13 @@ def _drain(instance: Instance, environment: dict[str, str], say: Say) -> None:
             input=pickle.dumps(order),
             cwd=source_root(),
             env=environment or None,
-            timeout=DRAIN_WITHIN_S,
+            timeout=within_s,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             check=True,
         )
     except subprocess.TimeoutExpired:
-        say(f"  not finished after {DRAIN_WITHIN_S:.0f} s; the next start goes on from the WAL")
+        say(f"  not finished after {within_s:.0f} s; the next start goes on from the WAL")
     except subprocess.CalledProcessError as error:
         lines = error.stderr.decode(errors="replace").strip().splitlines()
         say(f"  it failed: {lines[-1] if lines else error}; the next start goes on from the WAL")

@@ -48,6 +48,8 @@ def up(settings: Settings, ray_address: str | None, say: Say) -> int:
         require_free(settings.http.host, settings.http.port, "http.port")
         if settings.tcp.port:
             require_free(settings.tcp.host, settings.tcp.port, "tcp.port")
+        if settings.tls.enabled:
+            require_free(settings.tls.host, settings.tls.port, "tls.port")
         start = _Start(with_api_key(settings), files, ray_address, say)
         try:
             start.run()
