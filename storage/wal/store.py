@@ -44,14 +44,26 @@ ROW_CODES: Final = frozenset(
 PASSING_CODES: Final = frozenset(
     {
         0,  # no code: the answer did not come from ClickHouse
+        16,  # NO_SUCH_COLUMN_IN_TABLE
+        47,  # UNKNOWN_IDENTIFIER
         60,  # UNKNOWN_TABLE
+        74,  # CANNOT_READ_FROM_FILE_DESCRIPTOR
+        75,  # CANNOT_WRITE_TO_FILE_DESCRIPTOR
+        76,  # CANNOT_OPEN_FILE
+        77,  # CANNOT_CLOSE_FILE
         81,  # UNKNOWN_DATABASE
+        115,  # UNKNOWN_SETTING
         159,  # TIMEOUT_EXCEEDED
         164,  # READONLY
+        173,  # CANNOT_ALLOCATE_MEMORY
+        192,  # UNKNOWN_USER
         201,  # QUOTA_EXCEEDED
         394,  # QUERY_WAS_CANCELLED
+        425,  # SYSTEM_ERROR
         497,  # ACCESS_DENIED
         516,  # AUTHENTICATION_FAILED
+        1001,  # STD_EXCEPTION: what the C++ library says of a disk
+        1002,  # UNKNOWN_EXCEPTION
     }
 )
 

@@ -38,9 +38,9 @@ def test_starters_at_the_same_time_do_no_harm(clickhouse_url: SecretStr) -> None
 def test_a_start_that_died_half_way_is_taken_up(empty_clickhouse: ClickHouse) -> None:
     migrate(empty_clickhouse)
     empty_clickhouse.command("TRUNCATE TABLE schema_migrations")
-    empty_clickhouse.command("DROP TABLE wal_partitions")
+    empty_clickhouse.command("DROP TABLE dead_letters")
     assert migrate(empty_clickhouse) == NAMES
-    assert empty_clickhouse.rows("EXISTS TABLE wal_partitions") == [{"result": 1}]
+    assert empty_clickhouse.rows("EXISTS TABLE dead_letters") == [{"result": 1}]
 
 
 def test_every_statement_is_harmless_when_run_again(clickhouse: ClickHouse) -> None:
