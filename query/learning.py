@@ -3,9 +3,11 @@
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from core.errors import SearchTimeout
-from query.ast import Leaf, Node
+from query.ast import FieldExists, Leaf, Node
+from query.catalog import TOKEN_VALUE_BYTES, field_named
 from query.index_count import EVERY, Sum, index_sum
 from query.known import Filter, Known
 from query.plan.facts import Part, TableFacts
@@ -20,7 +22,8 @@ from query.render_index import (
 from query.session import Session
 from query.tokens import leaves, own_tokens
 
-TOKENS_MAX = 8 * EXPANSION_MAX  # whose counts are asked for
+TOKENS_MAX: Final = 8 * EXPANSION_MAX  # whose counts are asked for
+VALUES_MAX: Final = 48  # of a field that are counted one by one: some milliseconds each
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +51,12 @@ async def learn(session: Session, query: Node, dictionary: bool) -> Learned:
 async def counted(session: Session, part: str, sums: Iterable[Sum], known: Known, logs: int) -> list[int]:
     """The value of each sum: single tokens are known, sets are counted in one statement."""
     sums = list(sums)
-    sets = list(dict.fromkeys(tokens for each in sums for tokens in each if len(tokens) > 1))
     counts = {EVERY: logs} | {frozenset([token]): count for token, count in (known.counts or {}).items()}
+    sets = list(dict.fromkeys(tokens for each in sums for tokens in each if tokens not in counts))
     if sets:
         (row,) = await session.run(part, "index", sets_statement(sets))
         counts |= dict(zip(sets, map(int, row), strict=True))
-    return [sum(factor * counts.get(tokens, 0) for tokens, factor in each.items()) for each in sums]
+    return [sum(factor * counts[tokens] for tokens, factor in each.items()) for each in sums]
 
 
 async def _matching(session: Session, filter_: Filter, logs: int) -> int | None:
@@ -68,12 +71,16 @@ async def _matching(session: Session, filter_: Filter, logs: int) -> int | None:
     return int(matching)
 
 
-async def _expansions(session: Session, query: Node) -> dict[Leaf, tuple[str, ...]]:
+async def _expansions(
+    session: Session, query: Node, tokens_max: int = EXPANSION_MAX
+) -> dict[Leaf, tuple[str, ...]]:
     wanted = list(dict.fromkeys(filter(expandable, leaves(query))))
     if not wanted:
         return {}
     try:
-        rows = await session.run("terms", "dictionary", expansion_statement(wanted, session.store.database))
+        rows = await session.run(
+            "terms", "dictionary", expansion_statement(wanted, session.store.database, tokens_max)
+        )
     except SearchTimeout:
         session.check_time()  # it was the search's own time that ran out
         return {}
@@ -86,8 +93,17 @@ async def _expansions(session: Session, query: Node) -> dict[Leaf, tuple[str, ..
     return {
         leaf: tuple(found[place])
         for place, leaf in enumerate(wanted)
-        if place not in unclear and len(found[place]) <= EXPANSION_MAX
+        if place not in unclear and len(found[place]) <= tokens_max
     }
+
+
+async def value_tokens(session: Session, field: str) -> tuple[str, ...] | None:
+    """The tokens of all values of a field, when they are few and whole."""
+    values = (await _expansions(session, FieldExists(field), VALUES_MAX)).get(FieldExists(field))
+    prefix = len(field_named(field).token("").encode())
+    if values is None or any(len(token.encode()) >= prefix + TOKEN_VALUE_BYTES for token in values):
+        return None
+    return values
 
 
 def _tokens(query: Node, expansions: dict[Leaf, tuple[str, ...]]) -> list[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from query.ast import And, FieldExists, Leaf, MatchAll, Not, Or, Wildcard, Words
+from query.ast import And, FieldExists, Leaf, MatchAll, Not, Or, Regex, Wildcard, Words
 from query.catalog import TOKEN_VALUE_BYTES, TOKENS_COLUMN, Field, Kind, field_named
 from query.index_count import Tokens
 from query.plan.nodes import DictionaryValues, ValueKey
@@ -52,24 +52,26 @@ def expandable(leaf: Leaf) -> bool:
     field = field_named(leaf.field)
     if field.kind is Kind.MESSAGE:
         return isinstance(leaf, Wildcard) and len(word_patterns(leaf.pattern)) == 1
+    if field.kind is Kind.LEVEL:
+        return isinstance(leaf, FieldExists | Regex)
     return field.indexed and field.kind in (Kind.JSON, Kind.KEYWORD) and isinstance(leaf, Tested)
 
 
-def expansion_statement(leaves: Sequence[Leaf], database: str) -> Statement:
+def expansion_statement(leaves: Sequence[Leaf], database: str, tokens_max: int) -> Statement:
     """Place of the term, token, and whether the token was cut so that the term cannot be told from it."""
     bind = Binds()
     selects = [
         select
         for place, leaf in enumerate(leaves)
-        for select in _expansions(place, leaf, _index(database, bind), bind)
+        for select in _expansions(place, leaf, _index(database, bind), tokens_max, bind)
     ]
     return Statement(" UNION ALL ".join(selects), bind.values, {"max_execution_time": EXPANSION_BUDGET_S})
 
 
-def _expansions(place: int, leaf: Leaf, index: str, bind: Binds) -> list[str]:
+def _expansions(place: int, leaf: Leaf, index: str, tokens_max: int, bind: Binds) -> list[str]:
     assert not isinstance(leaf, MatchAll | Words | And | Or | Not)
     field = field_named(leaf.field)
-    limit = f"LIMIT {EXPANSION_MAX + 1}"
+    limit = f"LIMIT {tokens_max + 1}"
     if isinstance(leaf, Wildcard) and field.kind is Kind.MESSAGE:
         words = bind(sequence_regex(word_patterns(leaf.pattern)))
         condition = f"(token < '=' OR token >= '>') AND match(token, {words})"
@@ -91,7 +93,7 @@ def _expansions(place: int, leaf: Leaf, index: str, bind: Binds) -> list[str]:
 
 
 def _prefixes(field: Field, leaf: Leaf) -> list[str]:
-    if field.kind is Kind.KEYWORD or isinstance(leaf, FieldExists):
+    if field.kind is not Kind.JSON or isinstance(leaf, FieldExists):
         return [field.token("")]
     return [field.token(""), field.element_token("")]
 
