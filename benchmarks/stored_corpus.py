@@ -25,7 +25,7 @@ WITH
         AS choice,
     choice(1, {weights:Array(UInt64)}) AS shape_number,
     toString(draw(2) % 100000) AS n,
-    toUInt64(least(floor(5 * pow((draw(3) % 1000000 + 1) / 1000001, -1 / 1.2)), 1e15)) % 9000 AS duration
+    toUInt64(least(floor(5 * pow((draw(3) + 1) / 18446744073709551616, -1 / 1.2)), 1e15)) % 9000 AS duration
 SELECT
     fromUnixTimestamp64Nano(
         toInt64({begin:Int64} + intDiv(toInt128({span:Int64}) * number, {rows:UInt64})), 'UTC'

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from query.intervals import BUCKETS_MAX, even_width_ns
 from query.iso import iso
-from query.plan.nodes import Buckets, DictionaryValues, Groups, Key, Measure, NumberKey, TimeKey
+from query.plan.nodes import Buckets, Key, Measure, NumberKey, TimeKey
 
 Row = Sequence[Any]
 Rows = Sequence[Row]
@@ -19,7 +19,7 @@ def aggregation_answer(buckets: Buckets, rows: Rows, inner_rows: Mapping[str, Ro
 
     Buckets of time are named by their start in the aggregation's time zone, and empty ones are there too.
     """
-    groups = _groups(buckets)
+    groups = buckets.by_table
     if not groups.keys:
         return measure_answer(groups.measure, rows[0] if rows else ())
     counts = {row[0]: int(row[1]) for row in rows}
@@ -27,7 +27,7 @@ def aggregation_answer(buckets: Buckets, rows: Rows, inner_rows: Mapping[str, Ro
     spans = {
         each.name: _places(each, (row[0] for rows in inside[each.name].values() for row in rows))
         for each in buckets.inner
-        if len(_groups(each).keys) > 1
+        if len(each.by_table.keys) > 1
     }
     answer: dict[str, Any] = {}
     for place in _places(buckets, counts):
@@ -68,7 +68,7 @@ def key_name(key: Key, place: Any, time_zone: str) -> str:
 
 
 def _inner_answer(buckets: Buckets, rows: Rows, places: Iterable[Any]) -> Any:
-    groups = _groups(buckets)
+    groups = buckets.by_table
     if len(groups.keys) == 1:
         return measure_answer(groups.measure, rows[0] if rows else ())
     counts = {row[0]: int(row[1]) for row in rows}
@@ -86,7 +86,7 @@ def _by_outer(buckets: Buckets, rows: Rows) -> dict[Any, list[Row]]:
 
 def _places(buckets: Buckets, found: Iterable[Any]) -> list[Any]:
     """The buckets to show, in their order: of a histogram empty ones as well."""
-    key, places = _groups(buckets).keys[-1], list(dict.fromkeys(found))
+    key, places = buckets.by_table.keys[-1], list(dict.fromkeys(found))
     if isinstance(key, NumberKey):
         first, last = (min(places), max(places)) if places else (0, -1)
         if last - first >= BUCKETS_MAX:
@@ -100,10 +100,6 @@ def _places(buckets: Buckets, found: Iterable[Any]) -> list[Any]:
     if not buckets.trim:
         return every
     return [place for place in every if places and min(places) <= place <= max(places)]
-
-
-def _groups(buckets: Buckets) -> Groups:
-    return buckets.groups.otherwise if isinstance(buckets.groups, DictionaryValues) else buckets.groups
 
 
 def _finite(number: float) -> float | int | None:

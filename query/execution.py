@@ -12,12 +12,15 @@ from query.aggregation_answer import Rows, aggregation_answer
 from query.answers import Row, answer_log, position, stored_rows
 from query.ast import MatchAll
 from query.highlights import highlights
+from query.index_values import values_by_index
 from query.known import Filter
-from query.learning import learn
+from query.learning import Learned, learn
+from query.plan.facts import TableFacts
 from query.plan.nodes import (
     Buckets,
     DictionaryValues,
     Groups,
+    IndexValues,
     Page,
     Piece,
     Plan,
@@ -55,6 +58,7 @@ class Execution:
         self._session, self._search = session, search
         self._count_budget_s, self._dictionary = count_budget_s, dictionary
         self._filter = Filter(search.query)
+        self._learned = Learned(self._filter, TableFacts())
         self._began_s = session.clock.monotonic_s()
         self._found = Found()
 
@@ -81,7 +85,7 @@ class Execution:
 
     async def _plan(self) -> Plan:
         learned = await learn(self._session, self._search.query, self._dictionary)
-        self._filter = learned.filter
+        self._learned, self._filter = learned, learned.filter
         traits = traits_of(self._search.query, learned.facts.matching is not None)
         return plan_search(self._search, traits, learned.facts, self._count_budget_s)
 
@@ -123,16 +127,33 @@ class Execution:
             await self._counted_total(total)
 
     async def _counted_total(self, total: Total) -> None:
-        statement = groups_statement(self._filter, total.groups, budget_s=total.budget_s)
-        try:
-            rows = await self._session.run("total", total.groups.source, statement)
-        except SearchTimeout:
-            if total.budget_s is None:
-                raise
-            self._session.check_time()
-            self._set_total(self._search.offset + len(self._found.logs), "gte")
+        if total.budget_s is None:
+            rows = await self._session.run(
+                "total", total.groups.source, groups_statement(self._filter, total.groups)
+            )
+            self._set_total(int(rows[0][0]) if rows else 0)
             return
-        self._set_total(int(rows[0][0]) if rows else 0)
+        ends_s, counted = self._session.clock.monotonic_s() + total.budget_s, 0
+        for slice_ in total.slices:
+            left_s = ends_s - self._session.clock.monotonic_s()
+            count = await self._count_within(slice_, left_s) if left_s > 0 else None
+            if count is None:
+                self._set_total(max(counted, self._search.offset + len(self._found.logs)), "gte")
+                return
+            counted += count
+        self._set_total(counted)
+
+    async def _count_within(self, slice_: TimeRange, budget_s: float) -> int | None:
+        """The matches of a slice; None when the time was not enough."""
+        groups = Groups((Piece("table", slice_),))
+        try:
+            rows = await self._session.run(
+                "total", "table", groups_statement(self._filter, groups, budget_s=budget_s)
+            )
+        except SearchTimeout:
+            self._session.check_time()
+            return None
+        return int(rows[0][0]) if rows else 0
 
     def _set_total(self, total: int, relation: str = "eq") -> None:
         self._found.total, self._found.relation = total, relation
@@ -140,21 +161,20 @@ class Execution:
     async def _aggregation(self, buckets: Buckets) -> Any:
         part = f"aggregations.{buckets.name}"
         rows = await self._group_rows(part, buckets.groups)
-        only = [str(row[0]) for row in rows] if self._outer_is_value(buckets) else None
+        keys = buckets.by_table.keys
+        only = [str(row[0]) for row in rows] if keys and isinstance(keys[0], ValueKey) else None
         inner = {}
         for each in buckets.inner:
             assert isinstance(each.groups, Groups), "the dictionary knows single fields only"
             inner[each.name] = await self._rows_of(f"{part}.{each.name}", each.groups, only)
         return aggregation_answer(buckets, rows, inner)
 
-    @staticmethod
-    def _outer_is_value(buckets: Buckets) -> bool:
-        groups = buckets.groups.otherwise if isinstance(buckets.groups, DictionaryValues) else buckets.groups
-        return bool(groups.keys) and isinstance(groups.keys[0], ValueKey)
-
-    async def _group_rows(self, part: str, groups: Groups | DictionaryValues) -> Rows:
+    async def _group_rows(self, part: str, groups: Groups | DictionaryValues | IndexValues) -> Rows:
         if isinstance(groups, Groups):
             return await self._rows_of(part, groups, None)
+        if isinstance(groups, IndexValues):
+            rows = await values_by_index(self._session, self._learned, groups, part)
+            return await self._rows_of(part, groups.otherwise, None) if rows is None else rows
         statement = dictionary_statement(groups, self._session.store.database)
         rows = await self._session.run(part, "dictionary", statement)
         if any(row[-1] for row in rows) or not await self._holds(groups.guard):

@@ -9,19 +9,14 @@ from query.ast import Leaf, Node
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """Tokens that decide a term (`time*`: all words that it covers), and how many logs have each token.
-
-    `counts` is None where the dictionary cannot be read; a token that it does not name is in no log.
-    """
+    """Tokens that decide a term (`time*`: all words that it covers), and how many logs have some tokens."""
 
     expansions: Mapping[Leaf, tuple[str, ...]] = field(default_factory=dict)
-    counts: Mapping[str, int] | None = None
+    counts: Mapping[str, int] = field(default_factory=dict)
 
     def present(self, tokens: tuple[str, ...]) -> tuple[str, ...]:
-        """Those of the tokens that some log has."""
-        if self.counts is None:
-            return tokens
-        return tuple(token for token in tokens if self.counts.get(token))
+        """The tokens without those that are known to be in no log."""
+        return tuple(token for token in tokens if self.counts.get(token) != 0)
 
 
 NOTHING: Final = Known()

@@ -1,15 +1,16 @@
 """Asks the index, before the plan is made, what it can tell at once: tokens, their counts, the parts."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from core.errors import SearchTimeout
-from query.ast import Leaf, Node
-from query.index_count import EVERY, Sum, index_sum
+from query.ast import FieldExists, Leaf, Node
+from query.catalog import TOKEN_VALUE_BYTES, field_named
+from query.index_count import EVERY, Sum, Tokens, index_sum
 from query.known import Filter, Known
 from query.plan.facts import Part, TableFacts
-from query.render import matching_statement
 from query.render_index import (
     EXPANSION_MAX,
     expandable,
@@ -17,10 +18,13 @@ from query.render_index import (
     knowledge_statement,
     sets_statement,
 )
+from query.render_where import index_condition
 from query.session import Session
+from query.statement import Binds
 from query.tokens import leaves, own_tokens
 
-TOKENS_MAX = 8 * EXPANSION_MAX  # whose counts are asked for
+ALTERNATIVES_MAX: Final = 24  # forms of values that are counted: each costs the store some milliseconds
+VALUES_MAX: Final = 48  # of a field that are counted one by one: some milliseconds each
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,48 +36,86 @@ class Learned:
 
 
 async def learn(session: Session, query: Node, dictionary: bool) -> Learned:
-    """All that is known of a query; without a dictionary (a Distributed table) parts and matches only."""
-    expansions = await _expansions(session, query) if dictionary else {}
-    wanted = _tokens(query, expansions) if dictionary else []
-    statement = knowledge_statement(wanted, session.store.database)
-    rows = await session.run("facts", "index" if wanted else "parts", statement)
-    counts = {row[0]: int(row[3]) for row in rows if row[0]}
-    parts = tuple(Part(*row[1:]) for row in rows if not row[0] and row[3])
-    known = Known(expansions, counts if dictionary and len(wanted) <= TOKENS_MAX else None)
+    """All that is known of a query; without a dictionary (a Distributed table) terms stay what they are."""
+    known = Known(await _expansions(session, query) if dictionary else {})
     filter_ = Filter(query, known)
-    logs = sum(part.rows for part in parts)
-    return Learned(filter_, TableFacts(parts, await _matching(session, filter_, logs), dictionary))
+    if index_condition(filter_, Binds()) is not None:
+        parts, counts = await _ask(session, [filter_])
+        return _learned(filter_, parts, counts[0], dictionary)
+    by_sum = index_sum(query, known)
+    if by_sum is None:
+        return await _learn_slowly(session, filter_, dictionary)
+    sets = [tokens for tokens in by_sum if tokens]
+    parts, counts = await _ask(session, sets)
+    counted = dict(zip(sets, counts, strict=True)) | {EVERY: sum(part.rows for part in parts)}
+    return _learned(filter_, parts, _value(by_sum, counted), dictionary)
 
 
-async def counted(session: Session, part: str, sums: Iterable[Sum], known: Known, logs: int) -> list[int]:
-    """The value of each sum: single tokens are known, sets are counted in one statement."""
-    sums = list(sums)
-    sets = list(dict.fromkeys(tokens for each in sums for tokens in each if len(tokens) > 1))
-    counts = {EVERY: logs} | {frozenset([token]): count for token, count in (known.counts or {}).items()}
+async def counted_sums(session: Session, part: str, sums: Sequence[Sum], logs: int) -> list[int]:
+    """The value of each sum; all its sets are counted in one statement."""
+    sets = list(dict.fromkeys(tokens for each in sums for tokens in each if tokens))
+    counts = {EVERY: logs}
     if sets:
         (row,) = await session.run(part, "index", sets_statement(sets))
         counts |= dict(zip(sets, map(int, row), strict=True))
-    return [sum(factor * counts.get(tokens, 0) for tokens, factor in each.items()) for each in sums]
+    return [_value(each, counts) for each in sums]
 
 
-async def _matching(session: Session, filter_: Filter, logs: int) -> int | None:
-    if filter_.known.counts is not None:
-        by_sum = index_sum(filter_.query, filter_.known)
-        if by_sum is not None:
-            return (await counted(session, "matching", [by_sum], filter_.known, logs))[0]
-    statement = matching_statement(filter_)
-    if statement is None:
-        return None
-    ((matching,),) = await session.run("matching", "index", statement)
-    return int(matching)
+async def with_counts(session: Session, filter_: Filter) -> tuple[Filter, tuple[Part, ...]]:
+    """The same filter without forms of values that no log has (`"503"` where all have 503); and the parts."""
+    tokens = _alternatives(filter_)
+    parts, counts = await _ask(session, [frozenset([token]) for token in tokens])
+    known = Known(filter_.known.expansions, dict(zip(tokens, counts, strict=True)))
+    return Filter(filter_.query, known), parts
 
 
-async def _expansions(session: Session, query: Node) -> dict[Leaf, tuple[str, ...]]:
+async def _learn_slowly(session: Session, filter_: Filter, dictionary: bool) -> Learned:
+    filter_, parts = await with_counts(session, filter_)
+    by_sum = index_sum(filter_.query, filter_.known)
+    logs = sum(part.rows for part in parts)
+    if by_sum is None:
+        return _learned(filter_, parts, None, dictionary)
+    return _learned(filter_, parts, (await counted_sums(session, "matching", [by_sum], logs))[0], dictionary)
+
+
+async def _ask(session: Session, filters: Sequence[Filter | Tokens]) -> tuple[tuple[Part, ...], list[int]]:
+    """The parts, and the count of each filter."""
+    rows = await session.run("facts", "index" if filters else "parts", knowledge_statement(filters))
+    counts = {row[0]: int(row[3]) for row in rows if row[0] >= 0}
+    parts = tuple(Part(*row[1:]) for row in rows if row[0] < 0 and row[3])
+    return parts, [counts[place] for place in range(len(filters))]
+
+
+def _learned(filter_: Filter, parts: tuple[Part, ...], matching: int | None, dictionary: bool) -> Learned:
+    return Learned(filter_, TableFacts(parts, matching, dictionary))
+
+
+def _value(by_sum: Sum, counts: Mapping[Tokens, int]) -> int:
+    return sum(factor * counts[tokens] for tokens, factor in by_sum.items())
+
+
+def _alternatives(filter_: Filter) -> list[str]:
+    """Tokens that stand for each other in a term; none when they are too many to be counted."""
+    tokens = [
+        token
+        for leaf in leaves(filter_.query)
+        if leaf not in filter_.known.expansions and len(found := own_tokens(leaf) or ()) > 1
+        for token in found
+    ]
+    distinct = list(dict.fromkeys(tokens))
+    return distinct if len(distinct) <= ALTERNATIVES_MAX else []
+
+
+async def _expansions(
+    session: Session, query: Node, tokens_max: int = EXPANSION_MAX
+) -> dict[Leaf, tuple[str, ...]]:
     wanted = list(dict.fromkeys(filter(expandable, leaves(query))))
     if not wanted:
         return {}
     try:
-        rows = await session.run("terms", "dictionary", expansion_statement(wanted, session.store.database))
+        rows = await session.run(
+            "terms", "dictionary", expansion_statement(wanted, session.store.database, tokens_max)
+        )
     except SearchTimeout:
         session.check_time()  # it was the search's own time that ran out
         return {}
@@ -86,10 +128,14 @@ async def _expansions(session: Session, query: Node) -> dict[Leaf, tuple[str, ..
     return {
         leaf: tuple(found[place])
         for place, leaf in enumerate(wanted)
-        if place not in unclear and len(found[place]) <= EXPANSION_MAX
+        if place not in unclear and len(found[place]) <= tokens_max
     }
 
 
-def _tokens(query: Node, expansions: dict[Leaf, tuple[str, ...]]) -> list[str]:
-    tokens = [token for leaf in leaves(query) for token in (expansions.get(leaf) or own_tokens(leaf) or ())]
-    return list(dict.fromkeys(tokens))
+async def value_tokens(session: Session, field: str) -> tuple[str, ...] | None:
+    """The tokens of all values of a field, when they are few and whole."""
+    values = (await _expansions(session, FieldExists(field), VALUES_MAX)).get(FieldExists(field))
+    prefix = len(field_named(field).token("").encode())
+    if values is None or any(len(token.encode()) >= prefix + TOKEN_VALUE_BYTES for token in values):
+        return None
+    return values

@@ -7,7 +7,7 @@ from query.known import Filter
 from query.plan.nodes import Groups, Page, Piece
 from query.render_groups import key_filter, key_value, measure_columns, shown_key, stored_forms
 from query.render_test import time_ns
-from query.render_where import conditions, index_condition
+from query.render_where import conditions
 from query.search import Position, TimeRange
 from query.statement import Binds, Statement
 
@@ -26,15 +26,6 @@ LOG_COLUMNS: Final = (
     "method",
 )
 GROUPS_MAX: Final = 100_000  # of one aggregation
-
-
-def matching_statement(filter_: Filter) -> Statement | None:
-    """How many logs of all match, where the index alone can count them."""
-    bind = Binds()
-    condition = index_condition(filter_, bind)
-    return (
-        None if condition is None else Statement(f"SELECT count() FROM logs WHERE {condition}", bind.values)
-    )
 
 
 def page_statement(

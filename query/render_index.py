@@ -3,46 +3,55 @@
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from query.ast import And, FieldExists, Leaf, MatchAll, Not, Or, Wildcard, Words
+from query.ast import And, FieldExists, Leaf, MatchAll, Not, Or, Regex, Wildcard, Words
 from query.catalog import TOKEN_VALUE_BYTES, TOKENS_COLUMN, Field, Kind, field_named
 from query.index_count import Tokens
+from query.known import Filter
 from query.plan.nodes import DictionaryValues, ValueKey
 from query.render_groups import shown_key
 from query.render_test import Tested, value_test
+from query.render_where import index_condition
 from query.statement import Binds, Statement
 from query.words import sequence_regex, word_patterns
 
 INDEX: Final = "tokens_index"
-EXPANSION_MAX: Final = 1000  # tokens that one term may stand for
+EXPANSION_MAX: Final = 2000  # tokens that one term may stand for
 EXPANSION_BUDGET_S: Final = 0.3  # past it the term is searched in the logs themselves
 
 PARTS: Final = (
-    "SELECT '' AS token, toUnixTimestamp64Nano(min(timestamp)) AS first,"
+    "SELECT -1 AS place, toUnixTimestamp64Nano(min(timestamp)) AS first,"
     " toUnixTimestamp64Nano(max(timestamp)) AS last, count() AS logs FROM logs GROUP BY _part"
 )
 
 
-def knowledge_statement(tokens: Sequence[str], database: str) -> Statement:
-    """Of each token its number of logs; then of each part its first and last timestamp (ns) and its logs.
+def knowledge_statement(filters: Sequence[Filter | Tokens]) -> Statement:
+    """How many logs match each filter, or have all of its tokens; and of each part its span and its logs.
 
-    Neither reads logs. Parts come second, with an empty token: whatever was counted is in them.
+    Rows are place (-1: a part), first and last timestamp of a part (ns), and logs. The filters must be such
+    that the index counts them by itself. None of it reads logs.
     """
-    if not tokens:
+    if not filters:
         return Statement(PARTS)
     bind = Binds()
-    counts = (
-        "SELECT token, toInt64(0) AS first, toInt64(0) AS last, sum(cardinality) AS logs"
-        f" FROM {_index(database, bind)} WHERE token IN {bind(list(tokens), 'Array(String)')} GROUP BY token"
-    )
-    return Statement(f"{counts} UNION ALL {PARTS}", bind.values)
+    counts = ", ".join(f"(SELECT count() FROM logs WHERE {_counted(each, bind)})" for each in filters)
+    pairs = f"SELECT arrayJoin(arrayEnumerate([{counts}] AS counts)) - 1 AS place, counts[place + 1] AS logs"
+    counted = f"SELECT place, toInt64(0) AS first, toInt64(0) AS last, logs FROM ({pairs})"
+    return Statement(f"{counted} UNION ALL {PARTS}", bind.values)
 
 
 def sets_statement(sets: Iterable[Tokens]) -> Statement:
     """How many logs have all tokens of each set: one row."""
     bind = Binds()
-    conditions = [f"hasAllTokens({TOKENS_COLUMN}, {bind(sorted(each), 'Array(String)')})" for each in sets]
-    counts = [f"(SELECT count() FROM logs WHERE {condition})" for condition in conditions]
+    counts = [f"(SELECT count() FROM logs WHERE {_counted(each, bind)})" for each in sets]
     return Statement(f"SELECT {', '.join(counts)}", bind.values)
+
+
+def _counted(each: Filter | Tokens, bind: Binds) -> str:
+    if isinstance(each, Filter):
+        condition = index_condition(each, bind)
+        assert condition is not None, "the index counts it by itself"
+        return condition
+    return f"hasAllTokens({TOKENS_COLUMN}, {bind(sorted(each), 'Array(String)')})"
 
 
 def expandable(leaf: Leaf) -> bool:
@@ -52,24 +61,26 @@ def expandable(leaf: Leaf) -> bool:
     field = field_named(leaf.field)
     if field.kind is Kind.MESSAGE:
         return isinstance(leaf, Wildcard) and len(word_patterns(leaf.pattern)) == 1
+    if field.kind is Kind.LEVEL:
+        return isinstance(leaf, FieldExists | Regex)
     return field.indexed and field.kind in (Kind.JSON, Kind.KEYWORD) and isinstance(leaf, Tested)
 
 
-def expansion_statement(leaves: Sequence[Leaf], database: str) -> Statement:
+def expansion_statement(leaves: Sequence[Leaf], database: str, tokens_max: int) -> Statement:
     """Place of the term, token, and whether the token was cut so that the term cannot be told from it."""
     bind = Binds()
     selects = [
         select
         for place, leaf in enumerate(leaves)
-        for select in _expansions(place, leaf, _index(database, bind), bind)
+        for select in _expansions(place, leaf, _index(database, bind), tokens_max, bind)
     ]
     return Statement(" UNION ALL ".join(selects), bind.values, {"max_execution_time": EXPANSION_BUDGET_S})
 
 
-def _expansions(place: int, leaf: Leaf, index: str, bind: Binds) -> list[str]:
+def _expansions(place: int, leaf: Leaf, index: str, tokens_max: int, bind: Binds) -> list[str]:
     assert not isinstance(leaf, MatchAll | Words | And | Or | Not)
     field = field_named(leaf.field)
-    limit = f"LIMIT {EXPANSION_MAX + 1}"
+    limit = f"LIMIT {tokens_max + 1}"
     if isinstance(leaf, Wildcard) and field.kind is Kind.MESSAGE:
         words = bind(sequence_regex(word_patterns(leaf.pattern)))
         condition = f"(token < '=' OR token >= '>') AND match(token, {words})"
@@ -91,7 +102,7 @@ def _expansions(place: int, leaf: Leaf, index: str, bind: Binds) -> list[str]:
 
 
 def _prefixes(field: Field, leaf: Leaf) -> list[str]:
-    if field.kind is Kind.KEYWORD or isinstance(leaf, FieldExists):
+    if field.kind is not Kind.JSON or isinstance(leaf, FieldExists):
         return [field.token("")]
     return [field.token(""), field.element_token("")]
 

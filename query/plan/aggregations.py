@@ -18,6 +18,7 @@ from query.plan.nodes import (
     Buckets,
     DictionaryValues,
     Groups,
+    IndexValues,
     Key,
     Measure,
     Traits,
@@ -34,7 +35,7 @@ def aggregation(
     name: str, request: AggregationRequest, range_: TimeRange, traits: Traits, facts: TableFacts
 ) -> Buckets:
     """The plan of one aggregation. Raises ValueError with the reason when its field does not fit."""
-    groups: Groups | DictionaryValues
+    groups: Groups | DictionaryValues | IndexValues
     if isinstance(request, TermsRequest):
         _check_values(request)
         groups = top_values(request, range_, traits, facts)
@@ -44,7 +45,7 @@ def aggregation(
         groups = _measured(request, range_, traits, facts)
     inner: tuple[Buckets, ...] = ()
     if isinstance(request, Bucketed):
-        key = (groups.otherwise if isinstance(groups, DictionaryValues) else groups).keys[0]
+        key = (groups if isinstance(groups, Groups) else groups.otherwise).keys[0]
         inner = tuple(
             _inside(key, each, under, range_, traits, facts) for each, under in request.aggregations.items()
         )

@@ -98,11 +98,24 @@ class DictionaryValues:
 
 
 @dataclass(frozen=True, slots=True)
+class IndexValues:
+    """The values of a field among the logs that match, each counted by the index: where the field has few.
+
+    What the dictionary does not hold whole, and what has too many values, is asked of `otherwise`.
+    """
+
+    field: str
+    top: int
+    otherwise: Groups
+
+
+@dataclass(frozen=True, slots=True)
 class Total:
-    """How many logs match; with a `budget_s`, only at least how many once that time is used up."""
+    """How many logs match; with a `budget_s`, at least how many: slices are counted until it is used up."""
 
     groups: Groups
     budget_s: float | None = None
+    slices: tuple[TimeRange, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,11 +148,16 @@ class Buckets:
     """One aggregation: its groups, and what is computed inside each of them."""
 
     name: str
-    groups: Groups | DictionaryValues
+    groups: Groups | DictionaryValues | IndexValues
     inner: tuple["Buckets", ...] = ()
     # Only for time: show buckets from the first to the last that is not empty, not all of them.
     trim: bool = False
     time_zone: str = "UTC"
+
+    @property
+    def by_table(self) -> Groups:
+        """The same groups as any source must give them."""
+        return self.groups if isinstance(self.groups, Groups) else self.groups.otherwise
 
 
 @dataclass(frozen=True, slots=True)

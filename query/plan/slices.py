@@ -16,6 +16,8 @@ ROWS_LEAST: Final = 20_000  # less does not make a slice cheaper
 GROWTH: Final = 4  # each slice holds so many times the rows of the one before
 SLICES_MAX: Final = 7  # the last one is all that remains
 MARGIN: Final = 1.5  # how much more than expected to read, so that one slice usually does
+COUNT_ROWS_FIRST: Final = 1_000_000
+COUNT_GROWTH: Final = 2  # little is lost when the time ends in the middle of one
 FETCH_ALL: Final = 2_000  # so few matches are sorted faster than they are sliced
 
 
@@ -44,6 +46,11 @@ def newest_range(range_: TimeRange, facts: TableFacts, rows: int) -> TimeRange:
     return TimeRange(max(edge, range_.from_ns), range_.until_ns)
 
 
+def count_slices(range_: TimeRange, facts: TableFacts) -> tuple[TimeRange, ...]:
+    """Ranges that together are the range, newest first, so that what was counted in time is known."""
+    return _cut(range_, facts, COUNT_ROWS_FIRST, "desc", COUNT_GROWTH)
+
+
 def page_range(search: Search) -> TimeRange:
     """The search's range, less what lies on the other side of the cursor."""
     if search.after is None:
@@ -53,13 +60,15 @@ def page_range(search: Search) -> TimeRange:
     return search.range.intersection(beyond)
 
 
-def _cut(whole: TimeRange, facts: TableFacts, rows: float, order: Order) -> tuple[TimeRange, ...]:
+def _cut(
+    whole: TimeRange, facts: TableFacts, rows: float, order: Order, growth: int = GROWTH
+) -> tuple[TimeRange, ...]:
     density = _Density(facts, whole)
     slices: list[TimeRange] = []
     rest, done = whole, 0.0
     while len(slices) < SLICES_MAX - 1:
         done += rows
-        rows *= GROWTH
+        rows *= growth
         if done >= density.rows:
             break
         if order == "desc":

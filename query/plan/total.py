@@ -5,6 +5,7 @@ from typing import Final
 from query.plan.facts import TableFacts
 from query.plan.nodes import Groups, Total, TotalKnown, TotalOfPage, Traits
 from query.plan.pieces import count_pieces
+from query.plan.slices import count_slices
 from query.search import Search
 
 # So few rows are always counted to the end: they take some 100 ms on the slowest scan.
@@ -22,7 +23,11 @@ def total_of(
     pieces = count_pieces(search.range, traits, ())
     scan = all(piece.source == "table" for piece in pieces)
     bounded = scan and search.count == "auto" and facts.rows_in(search.range) > SCAN_ROWS_ALWAYS
-    total = Total(Groups(pieces), budget_s if bounded else None)
+    total = (
+        Total(Groups(pieces), budget_s, count_slices(search.range, facts))
+        if bounded
+        else Total(Groups(pieces))
+    )
     first_page = search.after is None and search.offset == 0
     if facts.matching is not None and first_page and facts.matching < search.limit:
         return TotalOfPage(total)

@@ -33,7 +33,8 @@ CREATE TABLE IF NOT EXISTS {local:logs} {on_cluster}
 ENGINE = {engine:MergeTree}
 PARTITION BY toDate(timestamp)
 ORDER BY (toStartOfHour(timestamp), service, level, timestamp, seq)
-SETTINGS {settings};
+-- Small granules: a page of rare logs reads a quarter of the bytes, and inserts cost the same.
+SETTINGS index_granularity = 2048, {settings};
 
 {distributed:logs:intHash64(seq)};
 
