@@ -39,9 +39,7 @@ from listeners.tls import TlsIdentity
 
 CPUS: Final = 0.1
 CALLS_MAX: Final = 16  # observe, drain: no log comes by a call
-TAKE_IN_S: Final = (
-    2.0  # of a drain, for what the kernel holds: a sender that never pauses must not hold it up
-)
+TAKE_IN_S: Final = 2.0  # of a drain, for what the kernel holds: some senders never pause
 LISTEN_AGAIN_S: Final = 1.0
 CERTIFICATE_CHECK_S: Final = 30.0
 
@@ -249,7 +247,7 @@ class TcpListenerActor:
                 await self._listener.start()
                 self._last_error = ""
                 return
-            except SettingsError as error:
+            except (SettingsError, OSError) as error:
                 # The port may be held by a predecessor that is ending.
                 if str(error) != self._last_error:
                     log.error("%s, will try again", error)

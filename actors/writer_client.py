@@ -29,6 +29,7 @@ MERGE_ROWS: Final = 1000  # small batches are put together up to this: each cost
 CALL_DEADLINE_S: Final = 10.0  # for a writer that died to come back
 RETRY_PAUSE_S_MIN: Final = 0.05
 RETRY_PAUSE_S_MAX: Final = 0.5
+STOPPING: Final = "cannot write the WAL: the process is stopping"
 
 log = logging.getLogger(__name__)
 
@@ -112,8 +113,11 @@ class _Lane:
         self._calls: set[asyncio.Task[None]] = set()
         self.queued_bytes = self.sent_bytes = 0
         self.in_trouble = False
+        self._closed = False
 
     async def send(self, batch: LogBatch, size: int) -> None:
+        if self._closed:
+            raise WalError(STOPPING)
         item = _Item(batch, size, asyncio.get_running_loop().create_future())
         self._queue.append(item)
         self.queued_bytes += size
@@ -121,12 +125,15 @@ class _Lane:
         await item.done
 
     async def close(self) -> None:
+        self._closed = True
+        waiting = list(self._queue)
+        self._queue.clear()  # before the calls end: otherwise the next ones would begin
+        self.queued_bytes = 0
+        self._finish(waiting, WalError(STOPPING))
         calls = list(self._calls)
         for call in calls:
             call.cancel()
         await asyncio.gather(*calls, return_exceptions=True)
-        self._finish(list(self._queue), WalError("cannot write the WAL: the process is stopping"))
-        self._queue.clear()
 
     def _begin_calls(self) -> None:
         # A second call only for what fills one: otherwise waiting lets batches join.
@@ -153,7 +160,7 @@ class _Lane:
         self._begin_calls()
 
     async def _call(self, items: list[_Item]) -> None:
-        failure: LograyError | None = WalError("cannot write the WAL: the process is stopping")
+        failure: LograyError | None = WalError(STOPPING)
         try:
             payloads = [encode(batch) for batch in _put_together([item.batch for item in items])]
             await self._append(self._random_bytes(CALL_ID_BYTES), payloads)

@@ -11,6 +11,7 @@ from alerts.rule import Rule
 from alerts.statements import GROUPS_MAX, RuleStatements
 from query.ast import And, Node, conjunction
 from query.catalog import Kind, field_named
+from query.known import Filter
 from query.parser import parse
 from query.plan.nodes import Piece, ValueKey
 from query.render_groups import key_filter, key_value, shown_key
@@ -68,7 +69,7 @@ class _Compiler:
         value = key_value(key, "table", self.bind)
         fresh = f"{self._time} >= {_time_ns('from_ns')}"
         where = [
-            *conditions(self._query, Piece("table", ALWAYS), self.bind),
+            *conditions(Filter(self._query), Piece("table", ALWAYS), self.bind),
             f"{self._time} >= {_time_ns('look_back_ns')}",
             f"{self._time} < {_time_ns('until_ns')}",
             *key_filter(key, value),
@@ -101,7 +102,7 @@ class _Compiler:
 
     def _window(self, query: Node) -> list[str]:
         return [
-            *conditions(query, Piece("table", ALWAYS), self.bind),
+            *conditions(Filter(query), Piece("table", ALWAYS), self.bind),
             f"{self._time} >= {_time_ns('from_ns')}",
             f"{self._time} < {_time_ns('until_ns')}",
         ]

@@ -21,6 +21,7 @@ class Outcome:
     acknowledged: list[tuple[float, float]] = field(default_factory=list)
     refused: int = 0  # 429 and 503
     failed: int = 0  # anything else, and broken connections
+    lasted_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,7 @@ class HttpLoad:
             sorted(pair for outcome in outcomes for pair in outcome.acknowledged),
             sum(outcome.refused for outcome in outcomes),
             sum(outcome.failed for outcome in outcomes),
+            time.monotonic() - self._began_s,
         )
 
     def _connection(self, number: int, outcome: Outcome) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.corpus import LOGS_PER_REQUEST, build_requests, calibrate
+from benchmarks.disturbances import Disturbances, quantiles
 from benchmarks.http_load import HttpLoad, Outcome, Plan
 from benchmarks.instance import Instance, running_instance, temporary_instance
 from benchmarks.ledger import Ledger, Verdict
@@ -45,6 +46,10 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--connections", type=int, default=8)
     parser.add_argument("--gzip", action="store_true", help="compress the requests (the generator pays)")
     parser.add_argument("--data-dir", type=Path, help="measure the instance that runs on this directory")
+    parser.add_argument("--kill-every", type=float, default=0, help="kill -9 a random process so often, s")
+    parser.add_argument("--store-hangs", type=float, default=0, help="stop ClickHouse for so long, s")
+    parser.add_argument("--searches", type=int, default=0, help="clients that search meanwhile")
+    parser.add_argument("--no-lag", action="store_true", help="do not measure when logs become searchable")
     parser.add_argument("--json", type=Path, help="write the result here, too")
     return parser.parse_args()
 
@@ -69,10 +74,13 @@ def measure(instance: Instance, arguments: argparse.Namespace) -> int:
 
     load(arguments.warm_up)
     began_usage, began_own_s = usage_by_name(instance.instance_id), time.process_time()
-    began_s = time.monotonic()
     peak = _PeakMemory(instance.instance_id)
-    outcome = load(arguments.duration)
-    elapsed_s = time.monotonic() - began_s
+    disturbances = Disturbances(
+        arguments.kill_every, arguments.store_hangs, arguments.searches, lag=not arguments.no_lag
+    )
+    with disturbances.during(instance) as seen:
+        outcome = load(arguments.duration)
+    elapsed_s = outcome.lasted_s
     searchable_s = wait_until_searchable(instance, ledger)
     ended_usage, own_s = usage_by_name(instance.instance_id), time.process_time() - began_own_s
     peak_bytes = peak.stop()
@@ -83,7 +91,11 @@ def measure(instance: Instance, arguments: argparse.Namespace) -> int:
         "calibration_us_per_log": [round(before_us, 3), round(calibrate(requests), 3)],
         "logs_per_s": round(len(outcome.acknowledged) * LOGS_PER_REQUEST / elapsed_s),
         "logs_per_s_by_10_s": by_ten_seconds(outcome, elapsed_s),
-        "acknowledgement_ms": latencies(outcome),
+        "acknowledgement_ms": quantiles([seconds * 1e3 for _, seconds in outcome.acknowledged], 1),
+        "searchable_after_s": quantiles(seen.lags_s),
+        "searches_ms": quantiles(seen.searches_ms, 1),
+        "searches_failed": seen.searches_failed,
+        "kills": seen.kills,
         "refused_requests": outcome.refused,
         "failed_requests": outcome.failed,
         "drained_after_s": round(searchable_s, 2),
@@ -122,15 +134,6 @@ def by_ten_seconds(outcome: Outcome, elapsed_s: float) -> list[int]:
         counts[min(int(at_s // 10), len(counts) - 1)] += LOGS_PER_REQUEST
     widths = [min(10.0, elapsed_s - 10 * i) for i in range(len(counts))]
     return [round(count / width) for count, width in zip(counts, widths, strict=True) if width >= 1]
-
-
-def latencies(outcome: Outcome) -> dict[str, float]:
-    """p50, p99 and the slowest acknowledgement in milliseconds."""
-    times = sorted(seconds for _, seconds in outcome.acknowledged)
-    if not times:
-        return {}
-    at = {"p50": 0.5, "p99": 0.99, "max": 1.0}
-    return {name: round(times[min(int(q * len(times)), len(times) - 1)] * 1e3, 1) for name, q in at.items()}
 
 
 def cpu_per_log(

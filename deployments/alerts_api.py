@@ -324,7 +324,7 @@ class AlertsApi:
             if group is not None:
                 open_ = {name: episode for name, episode in open_.items() if name == group}
             if not open_:
-                # It may just have recovered: who acknowledges has what they wanted, and is told how it is.
+                # It may just have recovered: the answer says how it is.
                 return await self._answer(kept)
             episodes = tuple(open_.items())
         command = Command(self._clock.now_ns(), kind, user, text, until_ns, episodes)

@@ -1,5 +1,7 @@
 """The ingest deployment: `POST /api/v1/logs`, from the request's bytes to the fsynced WAL."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final, Protocol
 
 from starlette.requests import Request
@@ -7,7 +9,7 @@ from starlette.responses import Response
 
 from core.clock import Clock
 from core.errors import MalformedBody, Overloaded
-from core.limits import REPORTED_ERRORS_MAX, REQUEST_BODY_BYTES_MAX
+from core.limits import MIB, REPORTED_ERRORS_MAX, REQUEST_BODY_BYTES_MAX
 from core.log_batch import LogBatch, Received
 from core.metric_names import BACKPRESSURE, DEAD_LETTERS, INGESTION_LATENCY, LOGS_INGESTED, REJECTED
 from core.metrics import Metrics
@@ -16,6 +18,7 @@ from formats.content_encoding import decompress
 from formats.json_logs import ParsedLogs, parse_logs, unparseable
 
 METHOD: Final = "http"
+BODIES_BYTES_MAX: Final = 128 * MIB  # of one replica, half of them read on average
 
 
 class Writers(Protocol):
@@ -26,15 +29,39 @@ class Writers(Protocol):
         ...
 
 
+class Bodies:
+    """The bytes of the bodies that are coming in: slow clients with large ones must not fill the memory."""
+
+    def __init__(self, metrics: Metrics, bytes_max: int = BODIES_BYTES_MAX) -> None:
+        self._metrics, self._bytes_max = metrics, bytes_max
+        self._bytes = 0
+
+    @contextmanager
+    def room_for(self, request: Request) -> Iterator[None]:
+        """Hold as much as the request declares, or may have, until it is read. Raises Overloaded."""
+        declared = request.headers.get("content-length", "")
+        size = min(int(declared), REQUEST_BODY_BYTES_MAX) if declared.isdigit() else REQUEST_BODY_BYTES_MAX
+        if self._bytes + size > self._bytes_max:
+            self._metrics.count(BACKPRESSURE, 1, ("bodies",))
+            raise Overloaded("too many requests are coming in at once", 1, "bodies")
+        self._bytes += size
+        try:
+            yield
+        finally:
+            self._bytes -= size
+
+
 class Ingest:
     """Takes a request apart, hands its batch to a writer, and answers when that is on disk."""
 
     def __init__(self, writers: Writers, metrics: Metrics, clock: Clock) -> None:
         self._writers, self._metrics, self._clock = writers, metrics, clock
+        self._bodies = Bodies(metrics)
 
     async def post_logs(self, request: Request) -> Response:
         """202 with the number of stored logs, 400 if none could be stored."""
-        body = await read_body(request, REQUEST_BODY_BYTES_MAX)
+        with self._bodies.room_for(request):
+            body = await read_body(request, REQUEST_BODY_BYTES_MAX)
         began_s = self._clock.monotonic_s()
         received = Received(self._clock.now_ns(), request.client.host if request.client else "", METHOD)
         try:
@@ -53,8 +80,8 @@ class Ingest:
     async def _store(self, batch: LogBatch) -> None:
         try:
             await self._writers.send(batch)
-        except Overloaded:
-            self._metrics.count(BACKPRESSURE, 1, ("http",))
+        except Overloaded as refusal:
+            self._metrics.count(BACKPRESSURE, 1, (refusal.bound,))
             raise
         self._metrics.count(LOGS_INGESTED, batch.logs.num_rows, (METHOD,))
         if batch.dead_letters.num_rows:

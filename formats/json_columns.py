@@ -31,6 +31,16 @@ _QUOTE, _NULL = ord('"'), ord("n")
 _DEPTH_MAX: Final = RECORD_NESTING_MAX - 2
 
 
+# By what the values of the log's own columns may begin with: strings, numbers, null.
+_ALLOWED: Final = tuple(
+    (column, np.isin(np.arange(256), list(first)))
+    for column, first in (
+        (_TIMESTAMP, b'"-0123456789'),
+        (_LEVEL, b'"-0123456789n'),
+        (_SERVICE, b'"n'),
+        (_MESSAGE, b'"'),
+    )
+)
 # So many names leave room in 64 bits for the sum of any number of fields that a body can hold.
 _BITS_MAX: Final = 40
 
@@ -69,7 +79,8 @@ def _names(fields: Fields) -> Names:
         return Names(outermost[codes], list(known))
     numbers = outermost[codes]
     paths = list(known)
-    for depth in range(2, int(fields.depth.max()) + 1):
+    # What lies deeper belongs to odd records: its numbers do not matter.
+    for depth in range(2, min(int(fields.depth.max()), _DEPTH_MAX) + 1):
         here = np.flatnonzero(fields.depth == depth)
         above = np.where(fields.depth == depth - 1, np.arange(len(codes)), -1)
         parents = numbers[np.maximum.accumulate(above)[here]]
@@ -90,21 +101,14 @@ def _odd(fields: Fields, names: Names) -> Flags:
     long = [n for n, name in enumerate(names.names) if len(name) * 4 > FIELD_NAME_BYTES_MAX]
     if long:
         odd[fields.object[np.isin(names.numbers, long)]] = True
-    first = fields.signs[fields.start]
-    quoted = first == _QUOTE
-    number = (first == ord("-")) | ((first >= ord("0")) & (first <= ord("9")))
-    null = first == _NULL
-    for column, allowed in (
-        (_TIMESTAMP, quoted | number),
-        (_LEVEL, quoted | number | null),
-        (_SERVICE, quoted | null),
-        (_MESSAGE, quoted),
-    ):
+    for column, allowed in _ALLOWED:
         here = np.flatnonzero(names.numbers == column)
-        odd[fields.object[here[~allowed[here]]]] = True
+        first = fields.signs[fields.start[here]]
+        owners = fields.object[here]
+        odd[owners[~allowed[first]]] = True
         if column in (_TIMESTAMP, _MESSAGE):
             missing = np.ones(fields.objects, np.bool_)
-            missing[fields.object[here]] = False
+            missing[owners] = False
             odd |= missing
     return odd
 

@@ -24,6 +24,7 @@ _FIELDS: Final = re.compile(rf" *{_WORD} +{_WORD} +{_WORD} +{_WORD} *(?=\[|-(?: 
 _FIELDS_ALONE: Final = re.compile(
     rf" *{_WORD}(?= |$)(?: +{_WORD}(?= |$)(?: +(-|[0-9]{{1,128}})(?= |$)(?: +(-)(?= |$))?)?)?"
 )
+_TAG_AND_PID: Final = re.compile(r" *([^\s:\[\]]{1,128})\[([0-9]{1,10})\]:(?: |$)")
 _DATE_LIKE: Final = re.compile(r"[0-9]{1,4}[-/.:]\S*|[A-Z][a-z]{2} +[0-9]+ +\S+")
 
 
@@ -89,12 +90,17 @@ def read_structured_data(text: str, at: int) -> tuple[StructuredData, int]:
 def _without_structured_data(
     priority: int, fields: re.Match[str], rest: str, stamp: str, timestamp_ns: int | None, arrival: Arrival
 ) -> Message:
-    """`TIME HOST APP PROCID [MSGID] text` if the process id shows it is that, else `TIME HOST text`."""
+    """`TIME HOST APP PROCID [MSGID] text` if a process id shows it, else `TIME HOST [TAG[PID]:] text`."""
     host, app, procid, msgid = fields.groups()
-    complete = procid is not None
-    text = rest[fields.end() if complete else fields.end(1) :].removeprefix(" ")
-    groups = (host, app if complete else None, procid, msgid)
-    return _message(priority, groups, {}, text, stamp, timestamp_ns, arrival)
+    if procid is not None:
+        text = rest[fields.end() :].removeprefix(" ")
+        return _message(priority, (host, app, procid, msgid), {}, text, stamp, timestamp_ns, arrival)
+    text = rest[fields.end(1) :].removeprefix(" ")
+    tag = _TAG_AND_PID.match(text)
+    if tag is not None:
+        groups = (host, tag[1], tag[2], None)
+        return _message(priority, groups, {}, text[tag.end() :], stamp, timestamp_ns, arrival)
+    return _message(priority, (host, None, None, None), {}, text, stamp, timestamp_ns, arrival)
 
 
 def _message(

@@ -34,6 +34,8 @@ _REGULAR_3164: Final = re.compile(
 _TIMESTAMP: Final = LOG_SCHEMA.get_field_index("timestamp")
 _MESSAGE: Final = LOG_SCHEMA.get_field_index("message")
 _IRREGULAR: Final = -1
+KNOWN_HEADERS_MAX: Final = 10_000  # about 10 MB
+KNOWN_HEADER_CHARACTERS_MAX: Final = 1000
 
 
 def read_syslog(text: str, arrival: Arrival) -> Message | None:
@@ -48,11 +50,28 @@ def read_syslog(text: str, arrival: Arrival) -> Message | None:
     return read_3164(priority, text_3164, arrival) if message is None else message
 
 
+class KnownHeaders:
+    """Headers of earlier batches: the same programs of the same hosts will send the next one."""
+
+    def __init__(self) -> None:
+        self._headers: dict[tuple[str | None, ...], Header] = {}
+        self.get = self._headers.get
+
+    def keep(self, key: tuple[str | None, ...], header: Header) -> None:
+        """Remember a header, unless it is very long; when there are too many all are forgotten."""
+        if sum(len(part or "") for part in key) > KNOWN_HEADER_CHARACTERS_MAX:
+            return
+        if len(self._headers) >= KNOWN_HEADERS_MAX:
+            self._headers.clear()
+        self._headers[key] = header
+
+
 class SyslogColumns:
     """Syslog messages of one batch, in the order in which they were added."""
 
-    def __init__(self, arrival: Arrival) -> None:
+    def __init__(self, arrival: Arrival, earlier: KnownHeaders | None = None) -> None:
         self._arrival = arrival
+        self._earlier = earlier or KnownHeaders()
         self._headers: list[Header] = []
         self._known: dict[tuple[str | None, ...], int] = {}
         self._forms: dict[tuple[str, ...], Header] = {}
@@ -79,7 +98,7 @@ class SyslogColumns:
                 key = (head, host, app, procid, msgid, data)
                 header = known.get(key)
                 if header is None:
-                    header = known[key] = self._make_5424(*key)
+                    header = known[key] = self._find_5424(key)
                 # A stamp of several words is for the exact way.
                 if header != _IRREGULAR and stamp[10:11] == "T":
                     stamped.append(len(times))
@@ -106,6 +125,15 @@ class SyslogColumns:
         logs = logs.set_column(_MESSAGE, LOG_SCHEMA.field("message"), messages)
         batch: pa.RecordBatch = logs
         return batch
+
+    def _find_5424(self, key: tuple[str, str, str, str, str, str]) -> int:
+        header = self._earlier.get(key)
+        if header is not None:
+            return self._number(header)
+        number = self._make_5424(*key)
+        if number != _IRREGULAR:
+            self._earlier.keep(key, self._headers[number])
+        return number
 
     def _make_5424(self, head: str, host: str, app: str, procid: str, msgid: str, data: str) -> int:
         """The number of a new header; _IRREGULAR for one that the exact way must read."""
@@ -146,8 +174,11 @@ class SyslogColumns:
         key = (priority, host, tag, pid)
         header = self._known.get(key)
         if header is None:
-            fields = {"hostname": host, "procid": pid or ""}
-            header = self._known[key] = self._number(make_header(int(priority), tag, fields))
+            made = self._earlier.get(key)
+            if made is None:
+                made = make_header(int(priority), tag, {"hostname": host, "procid": pid or ""})
+                self._earlier.keep(key, made)
+            header = self._known[key] = self._number(made)
         self._append(header, timestamp_ns, text[match.end() :])
         return True
 

@@ -11,7 +11,6 @@ from listeners.connection import Connection
 from listeners.connections import Connections
 from listeners.sockets import clean_ip
 
-BACKLOG: Final = 1024
 ACCEPTS_AT_ONCE: Final = 128  # then those that are connected have their turn
 ACCEPT_AGAIN_S: Final = 0.5  # when no descriptor is left
 HANDSHAKE_TIMEOUT_S: Final = 10.0
@@ -19,7 +18,7 @@ GOODBYE_TIMEOUT_S: Final = 2.0  # for the peer's part in closing TLS
 
 
 class Acceptor:
-    """Accepts on a bound socket until it is closed; those not admitted are closed before they are heard."""
+    """Accepts on a listening socket until it is closed; those not admitted are never heard."""
 
     def __init__(
         self, bound: socket.socket, tls: ssl.SSLContext | None, connections: Connections, metrics: Metrics
@@ -33,7 +32,6 @@ class Acceptor:
                 "ssl_handshake_timeout": HANDSHAKE_TIMEOUT_S,
                 "ssl_shutdown_timeout": GOODBYE_TIMEOUT_S,
             }
-        self._socket.listen(BACKLOG)
         self._listen()
 
     def close(self) -> None:
@@ -77,14 +75,12 @@ class Acceptor:
             await asyncio.get_running_loop().connect_accepted_socket(
                 lambda: connection, accepted, **self._tls_options
             )
-        except (OSError, ssl.SSLError) as error:
+        except BaseException as error:
+            self._connections.lost(connection, [])
+            accepted.close()
+            if not isinstance(error, Exception):
+                raise  # the listener is ending
             self._refused(connection.source_ip, "tls" if self._tls else "error", str(error))
-            self._connections.lost(connection, [])
-            accepted.close()
-        except asyncio.CancelledError:
-            self._connections.lost(connection, [])
-            accepted.close()
-            raise
         finally:
             connection.opening = None
 

@@ -12,6 +12,7 @@ from listeners.sockets import Networks, clean_ip
 METHOD: Final = "udp"
 DATAGRAM_BYTES_MAX: Final = 65_535
 READS_AT_ONCE: Final = 256  # then the connections have their turn
+BURSTS_AT_END: Final = 32
 _TERMINATORS: Final = b"\r\n\0"
 
 
@@ -35,8 +36,9 @@ class Datagrams:
             loop.add_reader(self._socket, self._readable)
 
     def close(self) -> None:
-        """Take in what the kernel holds, up to one burst, and close the socket."""
-        self._readable()
+        """Take in what the kernel holds, up to some bursts, and close the socket."""
+        for _ in range(BURSTS_AT_END):
+            self._readable()
         self.pause(True)
         self._socket.close()
 

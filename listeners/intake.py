@@ -167,7 +167,7 @@ class Intake:
             except Overloaded as error:
                 self._metrics.count(BACKPRESSURE, 1, (self._method,))
                 self._trouble(error)
-            except LograyError as error:
+            except Exception as error:  # even our own bug must not cost what was read
                 self._trouble(error)
             await self._clock.sleep(pause_s)
             pause_s = min(2 * pause_s, RETRY_PAUSE_S_MAX)
@@ -176,10 +176,11 @@ class Intake:
         if batch.dead_letters.num_rows:
             self._count_dead_letters(batch)
 
-    def _trouble(self, error: LograyError) -> None:
-        if str(error) != self.last_error:
-            self.last_error = str(error)
-            log.warning("cannot store what was read, will try again: %s", error)
+    def _trouble(self, error: Exception) -> None:
+        reason = str(error) if isinstance(error, LograyError) else repr(error)
+        if reason != self.last_error:
+            self.last_error = reason
+            log.warning("cannot store what was read, will try again: %s", reason)
 
     def _count_dead_letters(self, batch: LogBatch) -> None:
         self._metrics.count(DEAD_LETTERS, batch.dead_letters.num_rows, (self._method,))

@@ -22,7 +22,7 @@ from formats.attributes import INVALID_JSON
 from formats.columns import LogColumns
 from formats.json_logs import parse_records
 from formats.json_record import INVALID_UTF8, NOT_AN_OBJECT, read_record
-from formats.syslog_columns import SyslogColumns, read_syslog
+from formats.syslog_columns import KnownHeaders, SyslogColumns, read_syslog
 from formats.syslog_time import Arrival
 from storage.wal.payload import merge
 
@@ -50,6 +50,7 @@ class MessageReader:
 
     def __init__(self, method: str, zone: tzinfo = UTC, *, plain_lines: bool = False) -> None:
         self._method, self._zone, self._plain_lines = method, zone, plain_lines
+        self._known_headers = KnownHeaders()
 
     def read(self, lines: Lines, at_ns: int) -> LogBatch:
         """Read all; a message over which we stumble costs no other one."""
@@ -81,11 +82,7 @@ class MessageReader:
         json_at = [at for at, message in enumerate(messages) if message[0] == _BRACE]
         rows = _Rows(received)
         if len(json_at) < len(messages):
-            known = set(json_at)
-            other_at = (
-                [at for at in range(len(messages)) if at not in known] if known else range(len(messages))
-            )
-            self._read_syslog(messages, other_at, rows)
+            self._read_syslog(messages, _complement(json_at, len(messages)), rows)
         self._read_json(messages, json_at, rows)
         return rows.build(lines.source_ips if senders else None)
 
@@ -106,7 +103,7 @@ class MessageReader:
 
     def _read_syslog(self, messages: list[bytes], places: Sequence[int], rows: _Rows) -> None:
         arrival = Arrival(rows.received.at_ns, self._zone)
-        columns = SyslogColumns(arrival)
+        columns = SyslogColumns(arrival, self._known_headers)
         texts = [readable(messages[at]) for at in places]
         strangers = columns.add(texts)
         if len(strangers) < len(texts):

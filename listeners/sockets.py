@@ -15,6 +15,7 @@ from core.settings import TcpSettings
 
 # A burst of datagrams waits here while a batch is read; the kernel grants what its own bound allows.
 DATAGRAM_BUFFER_BYTES: Final = 8 * MIB
+BACKLOG: Final = 1024  # connections that wait to be accepted
 # Descriptors that a process needs beside its connections: Ray's, Arrow's, the WAL's.
 OTHER_DESCRIPTORS: Final = 256
 
@@ -52,7 +53,7 @@ def clean_ip(peer: Any) -> str:
 
 
 def bind(host: str, port: int, kind: socket.SocketKind, tcp: TcpSettings) -> list[socket.socket]:
-    """A socket for each address of a host name. Raises SettingsError, one line, when one cannot be had."""
+    """A socket for each address of a host name, TCP's listening. Raises SettingsError, one line."""
     sockets: list[socket.socket] = []
     try:
         found = socket.getaddrinfo(host or None, port, type=kind, flags=socket.AI_PASSIVE)
@@ -65,6 +66,8 @@ def bind(host: str, port: int, kind: socket.SocketKind, tcp: TcpSettings) -> lis
                 bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, len(addresses) > 1)
             _set_options(bound, kind, tcp)
             bound.bind(address)
+            if kind == socket.SOCK_STREAM:
+                bound.listen(BACKLOG)
     except OSError as error:
         for opened in sockets:
             opened.close()

@@ -38,7 +38,7 @@ class Field:
     column: str | None = None  # None: the key `name` of the map
     number_column: str | None = None  # Float64, of a JSON field
     indexed: bool = (
-        True  # the tokens have `name=value`, of an array's elements `name:value`; of the message, its words
+        True  # the tokens have `=name=value`, of arrays `=name:element`; of the message, its words
     )
     in_rollup: bool = False  # a dimension of the rollup per minute
     in_sort_key: bool = False  # a condition on the column skips granules
@@ -49,11 +49,11 @@ class Field:
 
     def token(self, value: str) -> str:
         """The index's token of a value: JSON text for a JSON field, the plain text for others."""
-        return f"{self.name}={value}"
+        return f"={self.name}={value}"
 
     def element_token(self, value: str) -> str:
         """The index's token of an element of the array that a JSON field holds."""
-        return f"{self.name}:{value}"
+        return f"={self.name}:{value}"
 
 
 FIELDS: Final = {

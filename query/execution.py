@@ -10,8 +10,10 @@ import orjson
 from core.errors import InvalidSearch, SearchTimeout
 from query.aggregation_answer import Rows, aggregation_answer
 from query.answers import Row, answer_log, position, stored_rows
+from query.ast import MatchAll
 from query.highlights import highlights
-from query.plan.facts import Part, TableFacts
+from query.known import Filter
+from query.learning import learn
 from query.plan.nodes import (
     Buckets,
     DictionaryValues,
@@ -26,14 +28,8 @@ from query.plan.nodes import (
 )
 from query.plan.rules import plan_search
 from query.plan.traits import traits_of
-from query.render import (
-    GROUPS_MAX,
-    dictionary_statement,
-    facts_statement,
-    groups_statement,
-    matching_statement,
-    page_statement,
-)
+from query.render import GROUPS_MAX, groups_statement, page_statement
+from query.render_index import dictionary_statement
 from query.search import Search, TimeRange
 from query.session import Session
 
@@ -53,12 +49,14 @@ class Found:
 class Execution:
     """One search on its way."""
 
-    def __init__(self, session: Session, search: Search, count_budget_s: float) -> None:
+    def __init__(
+        self, session: Session, search: Search, count_budget_s: float, dictionary: bool = True
+    ) -> None:
         self._session, self._search = session, search
-        self._count_budget_s = count_budget_s
+        self._count_budget_s, self._dictionary = count_budget_s, dictionary
+        self._filter = Filter(search.query)
         self._began_s = session.clock.monotonic_s()
         self._found = Found()
-        self._facts = TableFacts()
 
     async def rows(self) -> list[Row]:
         """The stored rows of the page alone. Raises SearchTimeout."""
@@ -82,18 +80,10 @@ class Execution:
         return await asyncio.to_thread(self._body)
 
     async def _plan(self) -> Plan:
-        query, matching = self._search.query, None
-        by_index = matching_statement(query)
-        if by_index is not None:
-            # Before the facts: whatever was counted is then within the span that they tell.
-            ((matching,),) = await self._session.run("matching", "index", by_index)
-        self._facts = TableFacts(await self._parts(), matching)
-        traits = traits_of(query, by_index is not None)
-        return plan_search(self._search, traits, self._facts, self._count_budget_s)
-
-    async def _parts(self) -> tuple[Part, ...]:
-        rows = await self._session.run("facts", "parts", facts_statement())
-        return tuple(Part(*row) for row in rows if row[2])
+        learned = await learn(self._session, self._search.query, self._dictionary)
+        self._filter = learned.filter
+        traits = traits_of(self._search.query, learned.facts.matching is not None)
+        return plan_search(self._search, traits, learned.facts, self._count_budget_s)
 
     async def _page(self, plan: Plan) -> None:
         if plan.page is None:
@@ -101,7 +91,7 @@ class Execution:
         page, logs, skip = plan.page, self._found.logs, plan.page.offset
         for slice_ in page.slices:
             wanted = page.limit - len(logs)
-            statement = page_statement(self._search.query, page, slice_, wanted, skip)
+            statement = page_statement(self._filter, page, slice_, wanted, skip)
             rows = await self._session.run("page", "table", statement)
             logs += stored_rows(rows)
             if len(logs) >= page.limit:
@@ -115,7 +105,7 @@ class Execution:
     async def _count(self, page: Page, slice_: TimeRange) -> int:
         """How many logs of a slice match: so many of those to be skipped are behind us."""
         groups = Groups((Piece("table", slice_),))
-        rows = await self._session.run("page offset", "table", groups_statement(self._search.query, groups))
+        rows = await self._session.run("page offset", "table", groups_statement(self._filter, groups))
         return int(rows[0][0]) if rows else 0
 
     async def _total(self, plan: Plan) -> None:
@@ -133,12 +123,13 @@ class Execution:
             await self._counted_total(total)
 
     async def _counted_total(self, total: Total) -> None:
-        statement = groups_statement(self._search.query, total.groups, budget_s=total.budget_s)
+        statement = groups_statement(self._filter, total.groups, budget_s=total.budget_s)
         try:
             rows = await self._session.run("total", total.groups.source, statement)
         except SearchTimeout:
-            if total.budget_s is None or self._session.remaining_s <= 0:
+            if total.budget_s is None:
                 raise
+            self._session.check_time()
             self._set_total(self._search.offset + len(self._found.logs), "gte")
             return
         self._set_total(int(rows[0][0]) if rows else 0)
@@ -171,12 +162,12 @@ class Execution:
         return [row[:-1] for row in rows]
 
     async def _holds(self, guard: TimeRange | None) -> bool:
-        return guard is None or guard.covers(TableFacts(await self._parts()).span)
+        if guard is None:
+            return True
+        return guard.covers((await learn(self._session, MatchAll(), dictionary=False)).facts.span)
 
     async def _rows_of(self, part: str, groups: Groups, only: Sequence[str] | None) -> Rows:
-        rows = await self._session.run(
-            part, groups.source, groups_statement(self._search.query, groups, only)
-        )
+        rows = await self._session.run(part, groups.source, groups_statement(self._filter, groups, only))
         if len(rows) > GROUPS_MAX:
             raise InvalidSearch({part: TOO_MANY_GROUPS})
         return rows

@@ -4,13 +4,14 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, Final
 
-from query.ast import Node
+from query.ast import MatchAll, Node
 from query.catalog import FIELDS, Field, Kind
 from query.iso import iso
-from query.plan.facts import Part, TableFacts
+from query.known import Filter
+from query.learning import learn
+from query.plan.facts import TableFacts
 from query.plan.nodes import Piece
 from query.plan.slices import newest_range
-from query.render import facts_statement
 from query.render_where import conditions
 from query.search import Search, TimeRange
 from query.session import Session
@@ -29,8 +30,7 @@ async def list_fields(session: Session, search: Search) -> dict[str, Any]:
 
     `complete` is false when only the newest logs, from `from` on, were looked at. Raises SearchTimeout.
     """
-    rows = await session.run("facts", "parts", facts_statement())
-    facts = TableFacts(tuple(Part(*row) for row in rows if row[2]))
+    facts = (await learn(session, MatchAll(), dictionary=False)).facts
     range_ = listed_range(search.range, facts)
     found = await session.run("fields", "table", fields_statement(search.query, range_))
     shown = range_.intersection(facts.span)
@@ -50,7 +50,7 @@ def listed_range(range_: TimeRange, facts: TableFacts) -> TimeRange:
 def fields_statement(query: Node, range_: TimeRange) -> Statement:
     """Name, first sign of the value, and logs; the fields with columns of their own have no sign."""
     bind = Binds()
-    where = " AND ".join(conditions(query, Piece("table", range_), bind)) or "true"
+    where = " AND ".join(conditions(Filter(query), Piece("table", range_), bind)) or "true"
     own = ", ".join(
         f"({bind(field.name)}, '', {_own_count(field)})"
         for field in FIELDS.values()

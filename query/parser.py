@@ -1,7 +1,7 @@
 """Text to tree: folds the grammar's lexemes into nodes, with a stack of its own.
 
-Precedence, from the strongest: parentheses, then NOT, `-` and `!`, then AND (also where nothing stands between
-terms), then OR. Everything is bounded (core.limits), and time is linear in the text.
+Precedence, from the strongest: parentheses, then NOT, `-` and `!`, then AND (also where nothing stands
+between terms), then OR. Everything is bounded (core.limits), and time is linear in the text.
 """
 
 from dataclasses import dataclass, field

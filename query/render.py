@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
-from query.ast import Node
-from query.catalog import TOKEN_VALUE_BYTES
-from query.plan.nodes import DictionaryValues, Groups, Page, Piece, ValueKey
+from query.known import Filter
+from query.plan.nodes import Groups, Page, Piece
 from query.render_groups import key_filter, key_value, measure_columns, shown_key, stored_forms
-from query.render_leaf import time_ns
+from query.render_test import time_ns
 from query.render_where import conditions, index_condition
 from query.search import Position, TimeRange
 from query.statement import Binds, Statement
@@ -26,33 +25,29 @@ LOG_COLUMNS: Final = (
     "source_ip",
     "method",
 )
-INDEX: Final = "tokens_index"
 GROUPS_MAX: Final = 100_000  # of one aggregation
 
 
-def facts_statement() -> Statement:
-    """First and last timestamp (ns) and rows of each part: known to every part without reading it."""
-    return Statement(
-        "SELECT toUnixTimestamp64Nano(min(timestamp)), toUnixTimestamp64Nano(max(timestamp)), count()"
-        " FROM logs GROUP BY _part"
-    )
-
-
-def matching_statement(query: Node) -> Statement | None:
+def matching_statement(filter_: Filter) -> Statement | None:
     """How many logs of all match, where the index alone can count them."""
     bind = Binds()
-    condition = index_condition(query, bind)
+    condition = index_condition(filter_, bind)
     return (
         None if condition is None else Statement(f"SELECT count() FROM logs WHERE {condition}", bind.values)
     )
 
 
 def page_statement(
-    query: Node, page: Page, slice_: TimeRange, limit: int, offset: int, columns: Sequence[str] = LOG_COLUMNS
+    filter_: Filter,
+    page: Page,
+    slice_: TimeRange,
+    limit: int,
+    offset: int,
+    columns: Sequence[str] = LOG_COLUMNS,
 ) -> Statement:
     """One slice of a page."""
     bind = Binds()
-    where = conditions(query, Piece("table", slice_), bind)
+    where = conditions(filter_, Piece("table", slice_), bind)
     if page.after is not None:
         where.append(_beyond(page.after, page.order, bind))
     direction = page.order.upper()
@@ -65,7 +60,7 @@ def page_statement(
 
 
 def groups_statement(
-    query: Node, groups: Groups, only: Sequence[str] | None = None, budget_s: float | None = None
+    filter_: Filter, groups: Groups, only: Sequence[str] | None = None, budget_s: float | None = None
 ) -> Statement:
     """Groups of all pieces: a column for each key, then those of the measure.
 
@@ -74,7 +69,7 @@ def groups_statement(
     """
     bind = Binds()
     columns = [f"k{index}" for index in range(len(groups.keys))]
-    pieces = [_piece(query, groups, piece, only, bind) for piece in groups.pieces]
+    pieces = [_piece(filter_, groups, piece, only, bind) for piece in groups.pieces]
     if groups.measure.kind == "count":
         # Values are grouped as they are stored and unquoted after that: fewer rows to unquote.
         shown = [
@@ -94,31 +89,8 @@ def groups_statement(
     return Statement(sql, bind.values, _budget(budget_s))
 
 
-def dictionary_statement(values: DictionaryValues, database: str) -> Statement:
-    """Values (as stored) and counts of a field, by count; of each whether the index may have cut it."""
-    bind = Binds()
-    prefix = values.field + "="
-    cut = len(prefix.encode()) + TOKEN_VALUE_BYTES
-    source = (
-        f"mergeTreeTextIndex({bind(database)}, 'logs', '{INDEX}') WHERE startsWith(token, {bind(prefix)})"
-    )
-    if values.measure == "cardinality":
-        sql = (
-            f"SELECT uniqExact(token) AS n, max(length(token)) >= {bind(cut, 'UInt64')} AS cut FROM {source}"
-        )
-    else:
-        value = f"substring(token, {bind(len(prefix.encode()) + 1, 'UInt64')})"
-        sql = (
-            f"SELECT {shown_key(ValueKey(values.field), 'v')} AS k0, sum(c) AS n, max(cut) AS cut FROM ("
-            f"SELECT {value} AS v, sum(cardinality) AS c, length(token) >= {bind(cut, 'UInt64')} AS cut"
-            f" FROM {source} GROUP BY token)"
-            f" GROUP BY k0 ORDER BY n DESC, k0 LIMIT {bind(values.top, 'UInt64')}"
-        )
-    return Statement(sql, bind.values)
-
-
-def _piece(query: Node, groups: Groups, piece: Piece, only: Sequence[str] | None, bind: Binds) -> str:
-    where = conditions(query, piece, bind)
+def _piece(filter_: Filter, groups: Groups, piece: Piece, only: Sequence[str] | None, bind: Binds) -> str:
+    where = conditions(filter_, piece, bind)
     columns = []
     for index, key in enumerate(groups.keys):
         value = key_value(key, piece.source, bind)

@@ -5,16 +5,19 @@ Every condition is true or false, never NULL, so that NOT is its opposite.
 
 from query.ast import And, MatchAll, Node, Not, Or, Words
 from query.catalog import TOKENS_COLUMN, field_named
+from query.known import Filter, Known
 from query.plan.nodes import Piece
-from query.render_leaf import leaf, time_ns
+from query.render_leaf import leaf
+from query.render_test import time_ns
 from query.search import ALWAYS, TimeRange
 from query.statement import Binds
 from query.tokens import all_tokens, any_tokens, needed_words
 
 
-def conditions(query: Node, piece: Piece, bind: Binds) -> list[str]:
+def conditions(filter_: Filter, piece: Piece, bind: Binds) -> list[str]:
     """The conditions, all of which must hold: of the piece's range, then of the query."""
     where = _bounds(piece.range, piece.source == "rollup", bind)
+    query, known = filter_.query, filter_.known
     operands = query.operands if isinstance(query, And) else (query,)
     if piece.source == "rollup":
         return where + [
@@ -23,28 +26,28 @@ def conditions(query: Node, piece: Piece, bind: Binds) -> list[str]:
     # Tokens that are all needed are intersected inside the index.
     tokens: list[str] = []
     for operand in operands:
-        alone = None if _by_sort_key(operand) else all_tokens(operand)
+        alone = None if _by_sort_key(operand) else all_tokens(operand, known)
         if alone is not None:
             tokens += alone
         elif isinstance(operand, Words):
             tokens += needed_words(operand)
             where.append(leaf(operand, bind))
         elif not isinstance(operand, MatchAll):
-            where.append(_sql(operand, bind))
+            where.append(_sql(operand, known, bind))
     if tokens:
         where.insert(0, _has("hasAllTokens", tokens, bind))
     return where
 
 
-def index_condition(query: Node, bind: Binds) -> str | None:
+def index_condition(filter_: Filter, bind: Binds) -> str | None:
     """The condition as one that the text index counts by itself; None when there is none.
 
     It must be the whole WHERE: with a time bound beside it rows are visited.
     """
-    needed = all_tokens(query)
+    needed = all_tokens(filter_.query, filter_.known)
     if needed is not None:
         return _has("hasAllTokens", needed, bind)
-    alternatives = any_tokens(query)
+    alternatives = any_tokens(filter_.query, filter_.known)
     return _has("hasAnyTokens", alternatives, bind) if alternatives else None
 
 
@@ -63,21 +66,21 @@ def _bounds(range_: TimeRange, in_minutes: bool, bind: Binds) -> list[str]:
     return where
 
 
-def _sql(node: Node, bind: Binds) -> str:
+def _sql(node: Node, known: Known, bind: Binds) -> str:
     """Any node, by tokens where they decide it, on columns where not."""
     match node:
         case MatchAll():
             return "true"
         case Not(operand):
-            return f"NOT {_sql(operand, bind)}"
+            return f"NOT {_sql(operand, known, bind)}"
         case And(operands):
-            return "(" + " AND ".join(_sql(operand, bind) for operand in operands) + ")"
+            return "(" + " AND ".join(_sql(operand, known, bind) for operand in operands) + ")"
         case Or(operands):
-            tokens = None if _by_sort_key(node) else any_tokens(node)
+            tokens = None if _by_sort_key(node) else any_tokens(node, known)
             if tokens is not None:
                 return _has("hasAnyTokens", tokens, bind)
-            return "(" + " OR ".join(_sql(operand, bind) for operand in operands) + ")"
-    tokens = None if _by_sort_key(node) else any_tokens(node)
+            return "(" + " OR ".join(_sql(operand, known, bind) for operand in operands) + ")"
+    tokens = None if _by_sort_key(node) else any_tokens(node, known)
     if tokens is not None:
         return _has("hasAnyTokens", tokens, bind)
     condition = leaf(node, bind)
@@ -110,4 +113,6 @@ def _by_sort_key(node: Node) -> bool:
 
 
 def _has(function: str, tokens: list[str] | tuple[str, ...], bind: Binds) -> str:
+    if not tokens:
+        return "false"
     return f"{function}({TOKENS_COLUMN}, {bind(list(tokens), 'Array(String)')})"

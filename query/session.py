@@ -113,6 +113,10 @@ class Session:
             raise SearchTimeout("the search took longer than its timeout")
         return left
 
+    def check_time(self) -> None:
+        """Raise SearchTimeout when there is none left."""
+        assert self.remaining_s
+
     async def run(self, part: str, source: str, statement: Statement) -> list[tuple[Any, ...]]:
         """The rows of a statement. Raises SearchTimeout at the deadline, StorageError otherwise."""
         began, remaining = self.clock.monotonic_s(), self.remaining_s

@@ -1,35 +1,49 @@
 """What of a query the text index decides by itself: tokens, any or all of which a log must have."""
 
-from query.ast import And, Compare, FieldEquals, Node, Or, Range, Wildcard, Words
+from collections.abc import Iterator
+
+from query.ast import And, Compare, FieldEquals, Leaf, Node, Not, Or, Range, Wildcard, Words
 from query.catalog import TOKEN_VALUE_BYTES, Kind, field_named, json_string
+from query.known import NOTHING, Known
 from query.level_sets import levels_of
 from query.literals import json_spellings
 from query.words import words_of
 
 
-def any_tokens(node: Node) -> tuple[str, ...] | None:
-    """Tokens of which a log must have at least one, and then matches; None when the index cannot decide."""
+def any_tokens(node: Node, known: Known = NOTHING) -> tuple[str, ...] | None:
+    """Tokens of which a log must have at least one, and then matches; None when the index cannot decide.
+
+    Of tokens whose counts are known, those that no log has are left out: there may be none left.
+    """
     if isinstance(node, Or):
-        operands = [any_tokens(operand) for operand in node.operands]
-        found = [tokens for tokens in operands if tokens is not None]
-        return tuple(dict.fromkeys(sum(found, ()))) if len(found) == len(operands) else None
-    if isinstance(node, Words):
-        words = words_of(node.text)
-        return (words[0],) if len(words) == 1 else None
-    if (
-        isinstance(node, FieldEquals | Compare | Range | Wildcard)
-        and field_named(node.field).kind is Kind.LEVEL
-    ):
-        return tuple(field_named(node.field).token(level) for level in levels_of(node))
-    return _equal_tokens(node.field, node.value) if isinstance(node, FieldEquals) else None
+        found = [any_tokens(operand, known) for operand in node.operands]
+        tokens = [each for each in found if each is not None]
+        return tuple(dict.fromkeys(sum(tokens, ()))) if len(tokens) == len(found) else None
+    if isinstance(node, And | Not):
+        return None
+    tokens_of = known.expansions[node] if node in known.expansions else own_tokens(node)
+    return None if tokens_of is None else known.present(tokens_of)
 
 
-def all_tokens(node: Node) -> tuple[str, ...] | None:
+def all_tokens(node: Node, known: Known = NOTHING) -> tuple[str, ...] | None:
     """Tokens all of which a log must have, and then matches; None when the index cannot decide."""
     operands = node.operands if isinstance(node, And) else (node,)
-    found = [any_tokens(operand) for operand in operands]
+    found = [any_tokens(operand, known) for operand in operands]
     tokens = [each[0] for each in found if each is not None and len(each) == 1]
     return tuple(dict.fromkeys(tokens)) if len(tokens) == len(operands) else None
+
+
+def own_tokens(leaf: Leaf) -> tuple[str, ...] | None:
+    """The same for a single term, of which nothing is known beside what it says."""
+    if isinstance(leaf, Words):
+        words = words_of(leaf.text)
+        return (words[0],) if len(words) == 1 else None
+    if (
+        isinstance(leaf, FieldEquals | Compare | Range | Wildcard)
+        and field_named(leaf.field).kind is Kind.LEVEL
+    ):
+        return tuple(field_named(leaf.field).token(level) for level in levels_of(leaf))
+    return _equal_tokens(leaf.field, leaf.value) if isinstance(leaf, FieldEquals) else None
 
 
 def needed_words(node: Words) -> list[str]:
@@ -40,6 +54,17 @@ def needed_words(node: Words) -> list[str]:
 def value_texts(value: str) -> tuple[str, ...]:
     """The JSON texts that a value in a query equals."""
     return (json_string(value), *json_spellings(value))
+
+
+def leaves(node: Node) -> Iterator[Leaf]:
+    """All terms of a query."""
+    if isinstance(node, And | Or):
+        for operand in node.operands:
+            yield from leaves(operand)
+    elif isinstance(node, Not):
+        yield from leaves(node.operand)
+    else:
+        yield node
 
 
 def _equal_tokens(name: str, value: str) -> tuple[str, ...] | None:

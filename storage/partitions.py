@@ -15,8 +15,10 @@ from storage.clickhouse import ClickHouse
 
 PARTITIONS_MAX: Final = 1023  # ten bits of a log's id
 _NAME: Final = re.compile(r"partition-(\d{3,4})")
+# Whoever sees his claim alone has the number: a later claim will see both. Where two see both, neither has
+# it, and nobody ever will. The earlier of two clocks would not do: an earlier claim may be seen later.
 _OWNERS: Final = """
-SELECT partition, argMin(claim, (claimed_at, claim)) = {claim:UUID} AS mine
+SELECT partition, uniqExact(claim) = 1 AND any(claim) = {claim:UUID} AS mine
 FROM wal_partitions GROUP BY partition
 """
 _CLAIM: Final = """

@@ -14,6 +14,7 @@ from chdb.state import connect
 
 from core.errors import StorageError
 from storage.embedded.deduplication_log import mend_deduplication_logs
+from storage.embedded.file_in_memory import FileInMemory
 from storage.embedded.statement import Statement
 
 LOCK_WAIT_S: Final = 10.0  # a killed process leaves the lock at once, one that ends properly within seconds
@@ -111,17 +112,16 @@ class Engine:
                     elapsed_s=block.elapsed(),
                 )
 
-    def insert(self, statement: Statement, session: Session) -> Answer:
+    def insert(self, statement: Statement, session: Session, data: FileInMemory) -> Answer:
         """Run an INSERT with its data. Raises chdb.ChdbError with ClickHouse's message.
 
-        The data is read from a file in memory: chDB's `send_insert` reports success when the table's constraint,
-        a view or the disk refuses the last block.
+        The data is read from a file: chDB's `send_insert` reports success when a constraint, a view or the
+        disk refuses the last block.
         """
-        assert statement.format is not None
-        with self._connection(session) as connection, _file_in_memory(statement.data) as path:
-            source = f" FROM INFILE '{path}' ".encode()
-            data_format = f" FORMAT {statement.format}".encode()
-            sql = statement.sql + source + statement.settings + data_format
+        source = f"FROM INFILE '{data.path}' "
+        data_format = f" FORMAT {statement.format}"
+        sql = statement.sql + source.encode() + statement.settings + data_format.encode()
+        with self._connection(session) as connection:
             result = connection.query(sql, "TSV", params=dict(session.parameters))
             return Answer(
                 b"",
@@ -158,14 +158,6 @@ class Engine:
             yield connection
         finally:
             connection.close()
-
-
-@contextmanager
-def _file_in_memory(content: bytes) -> Iterator[str]:
-    with open(os.memfd_create("insert"), "wb") as file:
-        file.write(content)
-        file.flush()
-        yield f"/proc/self/fd/{file.fileno()}"
 
 
 def _server_settings(limits: EngineLimits) -> dict[str, object]:

@@ -69,5 +69,6 @@ class EmbeddedClickHouse:
             asyncio.run_coroutine_threadsafe(self._server.stop(), self._loop).result()
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
+            self._loop.close()
             self._engine.close()
             self._closed = True

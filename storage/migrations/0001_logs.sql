@@ -12,15 +12,16 @@ CREATE TABLE IF NOT EXISTS {local:logs} {on_cluster}
     ingested_at DateTime64(9, 'UTC') CODEC(Delta, ZSTD(1)),
     source_ip String CODEC(ZSTD(1)),
     method LowCardinality(String),
-    -- Everything that a search looks up: words of the message in lower case, field=value with the value as JSON
-    -- text, and field:element for those of arrays. Values are cut so that one long value cannot fill the dictionary.
+    -- Everything that a search looks up: words of the message in lower case, =field=value with the value as JSON
+    -- text, and =field:element for those of arrays. Words never begin with =, so that they lie together in the
+    -- dictionary, as do the values of a field. Values are cut so that one long value cannot fill it.
     tokens Array(String) ALIAS arrayConcat(
         splitByNonAlpha(lowerUTF8(message)),
-        [concat('level=', level), concat('service=', service)],
-        arrayMap((key, value) -> concat(key, '=', substring(value, 1, 128)), mapKeys(attributes), mapValues(attributes)),
+        [concat('=level=', level), concat('=service=', service)],
+        arrayMap((key, value) -> concat('=', key, '=', substring(value, 1, 128)), mapKeys(attributes), mapValues(attributes)),
         arrayFlatten(arrayMap(
             (key, value) -> arrayMap(
-                element -> concat(key, ':', substring(element, 1, 128)),
+                element -> concat('=', key, ':', substring(element, 1, 128)),
                 if(startsWith(value, '['), JSONExtractArrayRaw(value), [])
             ),
             mapKeys(attributes),

@@ -18,7 +18,7 @@ SETTINGS {settings};
 
 {distributed:dead_letters:intHash64(id)};
 
--- Which node writes which partition of the write-ahead log; the first claim of a number counts, for ever.
+-- Which node writes which partition of the write-ahead log; a number that was claimed once is never free again.
 CREATE TABLE IF NOT EXISTS {local:wal_partitions} {on_cluster}
 (
     partition UInt16,

@@ -14,7 +14,6 @@ LOCK_WAIT_S: Final = 10.0  # a killed predecessor lets go at once, one that is s
 DAMAGED: Final = "damaged"
 LOCK: Final = "lock"
 IDENTITY: Final = "identity"
-_PARTITION: Final = re.compile(r"partition-(\d{3,4})")
 _SEGMENT: Final = re.compile(r"([0-9a-f]{16})\.wal")
 
 log = logging.getLogger(__name__)
@@ -110,15 +109,6 @@ class WalDirectory:
                     self.close()
                     raise WalError(f"cannot lock {self.path}: another process writes to it") from None
             time.sleep(0.05)
-
-
-def partitions_on_disk(data_dir: Path) -> list[int]:
-    """Partitions that have a WAL directory here, whether or not the settings still ask for them.
-
-    Each needs a writer, though no new logs need go to it: what it acknowledged is still to be inserted.
-    """
-    names = os.listdir(data_dir / "wal") if (data_dir / "wal").is_dir() else []
-    return sorted(int(match[1]) for name in names if (match := _PARTITION.fullmatch(name)))
 
 
 def fsync_directory(path: Path) -> None:

@@ -140,6 +140,10 @@ FORMS_5424 = {
         Log(TEN, "info", "m is here", USER | {"service": "a", "procid": "12"}),
     ),
     "host and text alone": (f"<14>1 {TEN} h some text", Log(TEN, "info", "some text", USER)),
+    "host and tag, as RFC 3164 has them": (
+        f"<14>1 {TEN} h t[12]: m",
+        Log(TEN, "info", "m", USER | {"service": "t", "procid": "12"}),
+    ),
     "host and one word": (f"<14>1 {TEN} h CEF:0|v|p", Log(TEN, "info", "CEF:0|v|p", USER)),
     "escapes": (
         f'<14>1 {TEN} h a - - [x a="q\\"uo\\]te\\\\ \\n" b=""] m',

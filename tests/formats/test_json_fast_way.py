@@ -3,6 +3,7 @@
 import json
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -181,3 +182,37 @@ LIKELY = st.builds(
 @given(st.lists(records() | LIKELY | JSON | st.text(max_size=10), max_size=8))
 def test_any_records(texts: list[str]) -> None:
     check([text.encode("utf-8", "replace") for text in texts])
+
+
+def deep(depth: int, opening: str, closing: str) -> bytes:
+    return f'{{"timestamp":1700000000,"message":"m","a":{opening * depth}1{closing * depth}}}'.encode()
+
+
+LIKELY_TO_DIFFER = {
+    "objects about the greatest depth": [deep(depth, '{"b":', "}") for depth in range(27, 35)],
+    "arrays about the greatest depth": [deep(depth, "[", "]") for depth in range(27, 35)],
+    "more names than bits": [
+        json.dumps({"timestamp": 1700000000, "message": "m", f"n{n}": {f"m{n}": n, "a": n}}).encode()
+        for n in range(100)
+    ],
+    "names twice among many": [
+        b'{"timestamp":1700000000,"message":"m","n%d":1,"n%d":2}' % (n, n // 2 * 2) for n in range(100)
+    ],
+    "a body of more than one record's limit": [
+        json.dumps({"timestamp": 1700000000, "message": "m" * 600_000, "n": n}).encode() for n in range(3)
+    ],
+    "line breaks within records": [b'{"timestamp":1700000000,\n"message":"m"}', b'{\n"message":"m"}'],
+    "no fields at all": [b"{}", b"{ }", b'{"timestamp":1700000000,"message":"m","a":{ }}', b"{}"],
+    "the same shape in another order": [
+        b'{"timestamp":1,"message":"m","a":{"x":1,"b":{"c":1}}}',
+        b'{"timestamp":1,"message":"m","a":{"x":1},"a.b":{"c":1}}',
+        b'{"timestamp":1,"message":"m","a":{"b":{"c":1},"x":1}}',
+        b'{"a":{"x":1,"b":{"c":1}},"message":"m","timestamp":1}',
+        b'{"timestamp":1,"message":"m","a":{"x":{},"b":{"c":[]}}}',
+    ],
+}
+
+
+@pytest.mark.parametrize("records", LIKELY_TO_DIFFER.values(), ids=LIKELY_TO_DIFFER.keys())
+def test_records_at_the_edges_of_the_fast_way(records: list[bytes]) -> None:
+    check(records)

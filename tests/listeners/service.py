@@ -17,13 +17,15 @@ from actors.tcp_listener import TcpListener
 from actors.writer_client import WriterClient
 from core.clock import SystemClock
 from core.metrics import Metrics
-from core.settings import MIB, TcpSettings, TlsSettings, UdpSettings, WalSettings
+from core.settings import TcpSettings, TlsSettings, UdpSettings, WalSettings
 from storage.clickhouse import ClickHouse
 from storage.log_table import LogTables
 
 T = TypeVar("T")
 HOST = "127.0.0.1"
 PATIENCE_S = 20.0
+SYSLOG = b"<14>1 2024-01-15T10:00:00Z myhost api - - - Request processed"
+JSON = b'{"timestamp": "2024-01-15T10:00:00Z", "level": "info", "message": "Hello"}'
 
 
 def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
@@ -41,6 +43,14 @@ def until(found: Callable[[], T | None], what: str, patience_s: float = PATIENCE
             return answer
         assert time.monotonic() < deadline_s, f"waited {patience_s:.0f} s in vain for {what}"
         threading.Event().wait(0.01)
+
+
+def closed_by_peer(connection: socket.socket) -> bool:
+    """Whether the other side ends the connection within the patience of the socket."""
+    try:
+        return connection.recv(1) == b""
+    except ConnectionResetError:
+        return True
 
 
 class ListenerService:
@@ -150,4 +160,6 @@ class ListenerService:
             await self.writer.close()
 
 
-SMALL_WAL = {"bytes_max": 16 * MIB}
+def messages(service: ListenerService) -> list[str]:
+    """Of all logs in the store."""
+    return [row[0] for row in service.clickhouse.query("SELECT message FROM logs").rows]

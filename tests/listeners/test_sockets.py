@@ -56,11 +56,9 @@ def test_a_name_is_bound_at_each_of_its_addresses() -> None:
 
 def test_the_unspecified_ipv6_address_takes_ipv4_as_well() -> None:
     (bound,) = bind("::", free_port(), socket.SOCK_STREAM, TcpSettings())
-    with bound:
-        bound.listen()
-        with socket.create_connection((HOST, bound.getsockname()[1]), 5):
-            accepted, peer = bound.accept()
-            accepted.close()
+    with bound, socket.create_connection((HOST, bound.getsockname()[1]), 5):
+        accepted, peer = bound.accept()
+        accepted.close()
     assert clean_ip(peer) == HOST
 
 

@@ -1,11 +1,10 @@
-"""What senders meet at the ports: dialects side by side, bounds, backpressure, TLS, UDP, an orderly end."""
+"""What senders meet at the port: dialects side by side, and bounds that cost nobody else anything."""
 
 import os
 import socket
-import ssl
 import struct
 import threading
-from pathlib import Path
+from contextlib import ExitStack
 
 import pytest
 
@@ -13,20 +12,8 @@ from core.errors import SettingsError
 from core.settings import MIB
 from listeners.connection import WRONG_COUNT
 from listeners.messages import NEITHER
-from tests.listeners.authority import Authority, Identity
 from tests.listeners.conftest import StartService
-from tests.listeners.service import HOST, ListenerService, until
-
-SYSLOG = b"<14>1 2024-01-15T10:00:00Z myhost api - - - Request processed"
-JSON = b'{"timestamp": "2024-01-15T10:00:00Z", "level": "info", "message": "Hello"}'
-
-
-def closed_by_peer(connection: socket.socket) -> bool:
-    """Whether the other side ends the connection within the patience of the socket."""
-    try:
-        return connection.recv(1) == b""
-    except ConnectionResetError:
-        return True
+from tests.listeners.service import HOST, JSON, SYSLOG, ListenerService, closed_by_peer, messages, until
 
 
 def test_one_connection_takes_every_dialect_and_framing(service: ListenerService) -> None:
@@ -163,10 +150,6 @@ def test_idle_connections_are_closed_and_busy_ones_are_not(start_service: StartS
     until(lambda: any(log == "Request processed" for log in messages(service)), "the half line")
 
 
-def messages(service: ListenerService) -> list[str]:
-    return [row[0] for row in service.clickhouse.query("SELECT message FROM logs").rows]
-
-
 def test_connections_are_kept_alive_as_the_settings_say(start_service: StartService) -> None:
     service = start_service(keepalive_idle_s=77, keepalive_interval_s=7, keepalive_probes=3)
     with service.connect() as connection:
@@ -201,56 +184,15 @@ def peer_port(one: socket.socket) -> int:
     return int(peer[1]) if isinstance(peer, tuple) else 0
 
 
-def test_a_full_log_stops_the_reading_and_nothing_is_lost(start_service: StartService) -> None:
-    service = start_service(wal={"bytes_max": 16 * MIB, "flush_interval_s": 60.0}, unsent_bytes_max=MIB)
-    line = b"<14>1 2024-01-15T10:00:00Z h a - - - %06d " + b"x" * 2000 + b"\n"
-    count = 15_000  # 30 MB: the WAL, the listener and the kernel together hold less
-    sent = threading.Event()
-
-    def send() -> None:
-        with service.connect() as connection:
-            for number in range(count):
-                connection.sendall(line % number)
-        sent.set()
-
-    sender = threading.Thread(target=send)
-    sender.start()
-    until(lambda: service.listener.observe().paused, "the listener to stop reading")
-    until(lambda: service.counted("backpressure_total", "tcp") > 1, "refusals")
-    assert "full" in service.listener.observe().last_error
-    assert not sent.is_set()
-    assert service.listener.observe().unsent_bytes < 2 * MIB
-    # ClickHouse takes what is there, again and again: the WAL has room, the listener goes on.
-    while service.kept < count:
-        service.call(service.writer.drain(10))
-    sender.join()
-    rows = service.clickhouse.query("SELECT count(), uniqExact(message), max(length(message)) FROM logs").rows
-    service.call(service.writer.drain(30))
-    rows = service.clickhouse.query("SELECT count(), uniqExact(message) FROM logs").rows
-    assert rows == [(count, count)]
-    assert not service.listener.observe().paused
-
-
-def test_a_drain_takes_in_what_the_kernel_holds(start_service: StartService) -> None:
-    service = start_service()
-    block = (SYSLOG + b"\n") * 1000
-    with service.connect() as connection, service.connect() as half:
-        connection.sendall(block * 20)
-        half.sendall(SYSLOG)
-        assert service.call(service.listener.drain(30))
-        service.wait_kept(20_001)
-        assert closed_by_peer(connection)
-        assert closed_by_peer(half)
-    with pytest.raises(ConnectionRefusedError):
-        service.connect()
-    assert service.listener.observe().connections == 0
-
-
-def test_a_drain_that_cannot_write_says_so_in_time(start_service: StartService) -> None:
-    service = start_service(wal={"free_disk_bytes_min": 1 << 60})
-    service.send(SYSLOG)
-    until(lambda: service.counted("backpressure_total", "tcp"), "a refusal")
-    assert not service.call(service.listener.drain(0.3))
+def test_a_thousand_idle_connections_leave_the_busy_one_alone(service: ListenerService) -> None:
+    with ExitStack() as stack:
+        idle = [stack.enter_context(service.connect()) for _ in range(1000)]
+        until(lambda: service.listener.observe().connections == 1000, "all of them")
+        idle[0].sendall(SYSLOG)  # half a line
+        service.send((SYSLOG + b"\n") * 20_000)
+        service.wait_kept(20_000)
+        assert service.listener.observe().connections == 1000
+    service.wait_kept(20_001)
 
 
 def test_a_port_that_is_taken_is_named_in_one_line(start_service: StartService) -> None:
@@ -261,100 +203,3 @@ def test_a_port_that_is_taken_is_named_in_one_line(start_service: StartService) 
         service.listener._tcp = service.listener._tcp.model_copy(update={"port": other.getsockname()[1]})
         with pytest.raises(SettingsError, match=r"cannot listen on 127\.0\.0\.1:\d+: Address already in use"):
             service.call(service.listener.start())
-
-
-def test_udp_takes_a_message_a_datagram(start_service: StartService) -> None:
-    service = start_service(udp=True)
-    datagrams = [
-        SYSLOG,
-        SYSLOG + b"\n",
-        JSON,
-        b"<14>Jan 15 10:00:00 h a: two\nlines\0",
-        b"\n",
-        b"",
-        b"rubbish",
-    ]
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
-        for datagram in datagrams:
-            sender.sendto(datagram, (HOST, service.udp_port))
-    logs = service.logs(4)
-    assert [log["message"] for log in logs] == [
-        "Request processed",
-        "Request processed",
-        "Hello",
-        "two\nlines",
-    ]
-    assert {(log["method"], log["source_ip"]) for log in logs} == {("udp", HOST)}
-    assert service.dead_letters(1)[0]["method"] == "udp"
-    assert service.counted("logs_ingested_total", "udp") == 4
-
-
-def tls_settings(server: Identity, **more: Path) -> dict[str, Path]:
-    return {"certificate_file": server.certificate, "key_file": server.key, **more}
-
-
-def test_tls_carries_octet_counted_messages(
-    start_service: StartService, authority: Authority, server_identity: Identity
-) -> None:
-    service = start_service(tls=tls_settings(server_identity))
-    context = ssl.create_default_context(cafile=str(authority.certificate))
-    with context.wrap_socket(service.connect(service.tls_port), server_hostname="localhost") as connection:
-        for number in range(500):
-            text = SYSLOG + b" %d" % number
-            connection.sendall(b"%d %s" % (len(text), text))
-        connection.unwrap()
-    logs = service.logs(500)
-    assert [log["message"] for log in logs] == [f"Request processed {number}" for number in range(500)]
-    assert logs[0]["method"] == "tcp"
-
-
-def test_what_is_no_handshake_is_refused_and_counted(
-    start_service: StartService, server_identity: Identity
-) -> None:
-    service = start_service(tls=tls_settings(server_identity))
-    with service.connect(service.tls_port) as plain:
-        plain.sendall(SYSLOG + b"\n")
-        while not closed_by_peer(plain):
-            pass  # the alert comes first
-    until(lambda: service.counted("tcp_connections_refused_total", "tls") == 1, "the refusal")
-    assert service.listener.observe().connections == 0
-
-
-def test_with_a_client_authority_strangers_are_refused(
-    start_service: StartService, authority: Authority, server_identity: Identity
-) -> None:
-    service = start_service(tls=tls_settings(server_identity, client_ca_file=authority.certificate))
-    context = ssl.create_default_context(cafile=str(authority.certificate))
-    with context.wrap_socket(service.connect(service.tls_port), server_hostname="localhost") as stranger:
-        stranger.sendall(SYSLOG)
-        assert closed_by_peer(stranger)
-    until(lambda: service.counted("tcp_connections_refused_total", "tls") == 1, "the refusal")
-    known = authority.issue("sender")
-    context.load_cert_chain(known.certificate, known.key)
-    with context.wrap_socket(service.connect(service.tls_port), server_hostname="localhost") as sender:
-        sender.sendall(SYSLOG + b"\n")
-        service.wait_kept(1)
-
-
-def test_a_drain_ends_tls_connections_too(
-    start_service: StartService, authority: Authority, server_identity: Identity
-) -> None:
-    service = start_service(tls=tls_settings(server_identity))
-    context = ssl.create_default_context(cafile=str(authority.certificate))
-    with (
-        context.wrap_socket(service.connect(service.tls_port), server_hostname="localhost") as connection,
-        service.connect(service.tls_port),  # never shakes hands
-    ):
-        connection.sendall((SYSLOG + b"\n") * 1000 + SYSLOG)
-        until(lambda: service.listener.observe().connections == 2, "both")
-        assert service.call(service.listener.drain(20))
-        service.wait_kept(1001)
-
-
-def test_a_certificate_that_cannot_be_used_stops_the_start(
-    start_service: StartService, tmp_path: Path, server_identity: Identity
-) -> None:
-    with pytest.raises(SettingsError, match=r"cannot use .*missing"):
-        start_service(tls={"certificate_file": tmp_path / "missing.pem"})
-    with pytest.raises(SettingsError, match="cannot use"):
-        start_service(tls={"certificate_file": server_identity.certificate})  # no key in it

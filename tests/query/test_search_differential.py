@@ -18,7 +18,7 @@ from tests.query.generated import Generator
 from tests.query.searcher import Searcher
 from tests.query.stored_logs import stored_logs
 
-SEARCHES = 250
+SEARCHES = 200
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ class SearchMaker:
 
 async def test_searches_answer_what_plain_python_answers(clickhouse: ClickHouse, search: Searcher) -> None:
     generator = Generator(11)
-    maker = SearchMaker(generator, stored_logs(clickhouse, [generator.log() for _ in range(250)]))
+    maker = SearchMaker(generator, stored_logs(clickhouse, [generator.log() for _ in range(150)]))
     for _ in range(SEARCHES):
         body = maker.body()
         expected, answer = maker.answer(body), await search(**body)

@@ -19,7 +19,7 @@ def test_the_first_start_creates_the_database_and_its_tables(empty_clickhouse: C
     empty_clickhouse.command(f"DROP DATABASE {empty_clickhouse.database}", use_database=False)
     assert migrate(empty_clickhouse) == NAMES
     tables = {row["name"] for row in empty_clickhouse.rows("SHOW TABLES")}
-    assert tables >= {"logs", "logs_per_minute", "dead_letters", "api_keys", "schema_migrations"}
+    assert tables >= {"logs", "logs_per_minute", "dead_letters", "wal_partitions", "schema_migrations"}
 
 
 def test_a_second_start_changes_nothing(clickhouse: ClickHouse) -> None:
@@ -38,9 +38,9 @@ def test_starters_at_the_same_time_do_no_harm(clickhouse_url: SecretStr) -> None
 def test_a_start_that_died_half_way_is_taken_up(empty_clickhouse: ClickHouse) -> None:
     migrate(empty_clickhouse)
     empty_clickhouse.command("TRUNCATE TABLE schema_migrations")
-    empty_clickhouse.command("DROP TABLE api_keys")
+    empty_clickhouse.command("DROP TABLE wal_partitions")
     assert migrate(empty_clickhouse) == NAMES
-    assert empty_clickhouse.rows("EXISTS TABLE api_keys") == [{"result": 1}]
+    assert empty_clickhouse.rows("EXISTS TABLE wal_partitions") == [{"result": 1}]
 
 
 def test_every_statement_is_harmless_when_run_again(clickhouse: ClickHouse) -> None:

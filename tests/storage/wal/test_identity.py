@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from storage.wal.directory import IDENTITY, WalDirectory, partitions_on_disk
+from storage.wal.directory import IDENTITY, WalDirectory
 from storage.wal.identity import RESERVED_SEQS, Identity
 from storage.wal.partition_wal import PartitionWal
 from storage.wal.read_back import build_tables
@@ -61,11 +61,3 @@ def test_a_damaged_file_does_not_stop_the_start(tmp_path: Path, content: bytes) 
     assert len(identity.name) == 16
     assert identity.reserved_until == 0
     directory.close()
-
-
-def test_partitions_of_former_settings_are_found(tmp_path: Path) -> None:
-    assert partitions_on_disk(tmp_path) == []
-    for partition in (0, 7, 1000):
-        PartitionWal(tmp_path, partition, ManualClock()).close()
-    (tmp_path / "wal" / "notes").mkdir()
-    assert partitions_on_disk(tmp_path) == [0, 7, 1000]

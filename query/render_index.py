@@ -1,0 +1,117 @@
+"""The statements that ask the text index alone: counts of tokens, of sets of tokens, and its dictionary."""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from query.ast import And, FieldExists, Leaf, MatchAll, Not, Or, Wildcard, Words
+from query.catalog import TOKEN_VALUE_BYTES, TOKENS_COLUMN, Field, Kind, field_named
+from query.index_count import Tokens
+from query.plan.nodes import DictionaryValues, ValueKey
+from query.render_groups import shown_key
+from query.render_test import Tested, value_test
+from query.statement import Binds, Statement
+from query.words import sequence_regex, word_patterns
+
+INDEX: Final = "tokens_index"
+EXPANSION_MAX: Final = 1000  # tokens that one term may stand for
+EXPANSION_BUDGET_S: Final = 0.3  # past it the term is searched in the logs themselves
+
+PARTS: Final = (
+    "SELECT '' AS token, toUnixTimestamp64Nano(min(timestamp)) AS first,"
+    " toUnixTimestamp64Nano(max(timestamp)) AS last, count() AS logs FROM logs GROUP BY _part"
+)
+
+
+def knowledge_statement(tokens: Sequence[str], database: str) -> Statement:
+    """Of each token its number of logs; then of each part its first and last timestamp (ns) and its logs.
+
+    Neither reads logs. Parts come second, with an empty token: whatever was counted is in them.
+    """
+    if not tokens:
+        return Statement(PARTS)
+    bind = Binds()
+    counts = (
+        "SELECT token, toInt64(0) AS first, toInt64(0) AS last, sum(cardinality) AS logs"
+        f" FROM {_index(database, bind)} WHERE token IN {bind(list(tokens), 'Array(String)')} GROUP BY token"
+    )
+    return Statement(f"{counts} UNION ALL {PARTS}", bind.values)
+
+
+def sets_statement(sets: Iterable[Tokens]) -> Statement:
+    """How many logs have all tokens of each set: one row."""
+    bind = Binds()
+    conditions = [f"hasAllTokens({TOKENS_COLUMN}, {bind(sorted(each), 'Array(String)')})" for each in sets]
+    counts = [f"(SELECT count() FROM logs WHERE {condition})" for condition in conditions]
+    return Statement(f"SELECT {', '.join(counts)}", bind.values)
+
+
+def expandable(leaf: Leaf) -> bool:
+    """Whether the dictionary can tell the tokens that decide the term."""
+    if isinstance(leaf, MatchAll | Words):
+        return False
+    field = field_named(leaf.field)
+    if field.kind is Kind.MESSAGE:
+        return isinstance(leaf, Wildcard) and len(word_patterns(leaf.pattern)) == 1
+    return field.indexed and field.kind in (Kind.JSON, Kind.KEYWORD) and isinstance(leaf, Tested)
+
+
+def expansion_statement(leaves: Sequence[Leaf], database: str) -> Statement:
+    """Place of the term, token, and whether the token was cut so that the term cannot be told from it."""
+    bind = Binds()
+    selects = [
+        select
+        for place, leaf in enumerate(leaves)
+        for select in _expansions(place, leaf, _index(database, bind), bind)
+    ]
+    return Statement(" UNION ALL ".join(selects), bind.values, {"max_execution_time": EXPANSION_BUDGET_S})
+
+
+def _expansions(place: int, leaf: Leaf, index: str, bind: Binds) -> list[str]:
+    assert not isinstance(leaf, MatchAll | Words | And | Or | Not)
+    field = field_named(leaf.field)
+    limit = f"LIMIT {EXPANSION_MAX + 1}"
+    if isinstance(leaf, Wildcard) and field.kind is Kind.MESSAGE:
+        words = bind(sequence_regex(word_patterns(leaf.pattern)))
+        condition = f"(token < '=' OR token >= '>') AND match(token, {words})"
+        return [f"(SELECT DISTINCT {place} AS place, token, 0 AS cut FROM {index} WHERE {condition} {limit})"]
+    assert isinstance(leaf, Tested)
+    test = value_test(leaf, field.kind, bind)
+    selects = []
+    for prefix in _prefixes(field, leaf):
+        value = f"substring(token, {len(prefix.encode()) + 1})"
+        cut = "0" if isinstance(leaf, FieldExists) else f"length({value}) >= {TOKEN_VALUE_BYTES}"
+        there = f"startsWith(token, {bind(prefix)}) AND {value} != ''"
+        if prefix == field.token("") and field.kind is Kind.JSON and not isinstance(leaf, FieldExists):
+            there += f" AND NOT startsWith({value}, '[')"  # of arrays the elements are tested
+        selects.append(
+            f"(SELECT DISTINCT {place} AS place, token, {cut} AS cut FROM {index}"
+            f" WHERE {there} AND ({cut} OR {test(value)}) {limit})"
+        )
+    return selects
+
+
+def _prefixes(field: Field, leaf: Leaf) -> list[str]:
+    if field.kind is Kind.KEYWORD or isinstance(leaf, FieldExists):
+        return [field.token("")]
+    return [field.token(""), field.element_token("")]
+
+
+def dictionary_statement(values: DictionaryValues, database: str) -> Statement:
+    """Values (as stored) and counts of a field, by count; of each whether the index may have cut it."""
+    bind = Binds()
+    prefix = field_named(values.field).token("")
+    cut = f"length(token) >= {len(prefix.encode()) + TOKEN_VALUE_BYTES}"
+    source = f"{_index(database, bind)} WHERE startsWith(token, {bind(prefix)})"
+    if values.measure == "cardinality":
+        return Statement(f"SELECT uniqExact(token) AS n, max({cut}) AS cut FROM {source}", bind.values)
+    value = f"substring(token, {len(prefix.encode()) + 1})"
+    sql = (
+        f"SELECT {shown_key(ValueKey(values.field), 'v')} AS k0, sum(c) AS n, max(cut) AS cut FROM ("
+        f"SELECT {value} AS v, sum(cardinality) AS c, {cut} AS cut FROM {source} GROUP BY token)"
+        f" GROUP BY k0 ORDER BY n DESC, k0 LIMIT {bind(values.top, 'UInt64')}"
+    )
+    return Statement(sql, bind.values)
+
+
+def _index(database: str, bind: Binds) -> str:
+    return f"mergeTreeTextIndex({bind(database)}, 'logs', '{INDEX}')"
