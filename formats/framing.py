@@ -2,7 +2,8 @@
 
 A message is octet counted when it begins with a count, one space and a syslog PRI: `57 <14>1 …`. Everything
 else ends at the next LF or NUL. Plain lines that begin with a number (`404 not found`, `5 <html>`) are
-therefore lines.
+therefore lines. Once NUL has ended a syslog message, LF may stand inside the next one: so do the tracebacks
+of Python's SysLogHandler come.
 """
 
 import re
@@ -14,6 +15,10 @@ OCTET_COUNT_MAX: Final = 16 << 20
 _HEADER: Final = re.compile(rb"([1-9][0-9]{0,19}) (?=<[0-9]{1,3}>)")
 _HEADER_BEGUN: Final = re.compile(rb"[1-9][0-9]{0,19}(?: (?:<[0-9]{0,3})?)?")
 _LINE_THEN_HEADER: Final = re.compile(rb"[\n\0]\r*+[1-9][0-9]{0,19} <[0-9]{1,3}>")
+# Where a message of a sender that ends its messages with NUL ends: a newline may stand inside.
+_NUL_END: Final = re.compile(rb"\0|\n(?=<[0-9]{1,3}>)")
+_NUL_END_BEGUN_BYTES: Final = 5  # of the longest `\n<191` that may yet turn out to be one
+_PRI_START: Final = ord("<")
 _BLANK: Final = re.compile(rb"[\r\n\0]*")
 # What may follow a counted message that is not counted itself: syslog or JSON, ended by a newline.
 _UNCOUNTED_STARTS: Final = b"<{["
@@ -31,10 +36,13 @@ class Splitter:
         self._limit = message_bytes_max
         self._pending = bytearray()
         self._in_line = False  # pending is the beginning of a line: only a terminator matters
+        self._until_nul = False  # pending, or what is skipped, is of a message that NUL ends
+        self._nul_ended = False  # the last syslog message was ended by NUL: so will be the next
         self._wanted = 0  # pending is the beginning of a counted message of so many bytes
         self._after_counted = False
         self._skip_bytes = 0  # of a counted message that was cut
         self._skip_line = False  # up to the next terminator
+        self._skipped_end = b""  # may be the beginning of a terminator
         self.cut_messages = 0
         self.lie = ""
         self.refused = b""
@@ -52,7 +60,10 @@ class Splitter:
             data = self._skipped(data)
         pending = self._pending
         if pending:
+            goes_on = self._until_nul and _NUL_END.search(pending[-_NUL_END_BEGUN_BYTES:] + data) is None
             pending += data
+            if goes_on:
+                return self._over_limit()
             if self._wanted:
                 if len(pending) < self._wanted:
                     return self._over_limit()
@@ -73,7 +84,10 @@ class Splitter:
 
     def finish(self) -> list[bytes]:
         """The connection ended: return the unfinished message, if there is one."""
-        return self.cut_pending() if self._wanted else self._lines(self._take_pending())
+        if self._wanted:
+            return self.cut_pending()
+        until_nul, rest = self._until_nul, self._take_pending()
+        return self._whole(rest) if until_nul and rest else self._lines(rest)
 
     def cut_pending(self) -> list[bytes]:
         """Give up the memory of an unfinished message: return what is there, skip its rest when it comes."""
@@ -84,13 +98,16 @@ class Splitter:
             self._wanted = 0
         else:
             self._skip_line = True
+            self._skipped_end = bytes(self._pending[-_NUL_END_BEGUN_BYTES:])
         self.cut_messages += 1
-        return [self._take_pending()[: self._limit]]
+        until_nul, cut = self._until_nul, self._take_pending()[: self._limit]
+        self._until_nul = until_nul
+        return [cut]
 
     def _take_pending(self) -> bytes:
         taken = bytes(self._pending)
         self._pending.clear()
-        self._in_line = False
+        self._in_line = self._until_nul = False
         return taken
 
     def _over_limit(self) -> list[bytes]:
@@ -105,18 +122,31 @@ class Splitter:
             count = min(self._skip_bytes, len(data))
             self._skip_bytes -= count
             return data[count:]
+        if self._until_nul:
+            return self._skipped_until_nul(data)
         ends = [at for at in (data.find(b"\n"), data.find(b"\0")) if at >= 0]
         self._skip_line = not ends
         return data[min(ends) + 1 :] if ends else b""
 
+    def _skipped_until_nul(self, data: bytes) -> bytes:
+        window = self._skipped_end + data
+        end = _NUL_END.search(window)
+        if end is None:
+            self._skipped_end = window[-_NUL_END_BEGUN_BYTES:]
+            return b""
+        self._skip_line = self._until_nul = False
+        self._nul_ended = end[0] == b"\0"
+        return window[end.end() :]
+
     def _split(self, data: bytes, messages: list[bytes]) -> int:
         """Append the complete messages; return where the unfinished one begins."""
         at, size = 0, len(data)
-        self._in_line = False
+        self._in_line = self._until_nul = False
         if self._wanted:
             at = self._counted(data, 0, messages)
         # No search for counts line by line where there can be none.
         counts_possible = b" <" in data
+        nul = data.find(b"\0")
         while at < size:
             blank = _BLANK.match(data, at)
             assert blank is not None
@@ -140,21 +170,39 @@ class Splitter:
                 return at
             if self._after_counted and data[at] not in _UNCOUNTED_STARTS:
                 return self._refuse("no octet count where the one before says it must be", data, at)
-            stop = self._line_run(data, at, counts_possible)
+            if self._nul_ended and data[at] == _PRI_START:
+                end = _NUL_END.search(data, at)
+                if end is None:
+                    self._until_nul = True
+                    return at
+                messages += self._whole(data[at : end.start()])
+                self._nul_ended, self._after_counted = end[0] == b"\0", False
+                at = end.end()
+                continue
+            if 0 <= nul < at:
+                nul = data.find(b"\0", at)
+            stop = self._line_run(data, at, nul, counts_possible)
             if stop == at:
                 self._in_line = _HEADER_BEGUN.fullmatch(data, at) is None
                 return at
-            messages += self._lines(data[at:stop])
+            lines = self._lines(data[at:stop])
+            messages += lines
+            if data[stop - 1] == 0 and lines[-1][0] == _PRI_START:
+                self._nul_ended = not data[at : stop - 1].rstrip(b"\r").endswith(b"\n")
             self._after_counted = False
             at = stop
         return at
 
-    def _line_run(self, data: bytes, at: int, counts_possible: bool) -> int:
-        """Where the complete lines from `at` end: at the next counted message or the unfinished line."""
-        header = _LINE_THEN_HEADER.search(data, at) if counts_possible else None
+    def _line_run(self, data: bytes, at: int, nul: int, counts_possible: bool) -> int:
+        """Where the lines from `at` end: at a NUL, the next counted message or the unfinished line."""
+        bound = nul if nul >= 0 else len(data)
+        if self._nul_ended:
+            line_feed = data.find(b"\n", at, bound)
+            return line_feed + 1 if line_feed >= 0 else nul + 1 or at
+        header = _LINE_THEN_HEADER.search(data, at, bound) if counts_possible else None
         if header is not None:
             return header.start() + 1
-        return max(data.rfind(b"\n", at), data.rfind(b"\0", at), at - 1) + 1
+        return nul + 1 or max(data.rfind(b"\n", at), at - 1) + 1
 
     def _counted(self, data: bytes, at: int, messages: list[bytes]) -> int:
         end = at + self._wanted
@@ -179,6 +227,14 @@ class Splitter:
             self.cut_messages += sum(len(line) > self._limit for line in lines)
             lines = [line[: self._limit] for line in lines]
         return lines
+
+    def _whole(self, message: bytes) -> list[bytes]:
+        """One message with all its newlines."""
+        message = message.removesuffix(b"\r")
+        if len(message) > self._limit:
+            message = message[: self._limit]
+            self.cut_messages += 1
+        return [message]
 
     def _refuse(self, reason: str, data: bytes, at: int) -> int:
         self.lie, self.refused = reason, data[at:]

@@ -1,5 +1,7 @@
 """One connection's bytes become messages, whatever ends them and wherever the reads cut them."""
 
+import time
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -49,6 +51,20 @@ FRAMES = {
     "a count and nothing of the message": (b"12 <14>", [b"<14>"]),
     "a counted message that the end cuts": (b"50 <14>half", [b"<14>half"]),
     "JSON with a PRI inside": (b'{"message": "5 <14>a"}\n', [b'{"message": "5 <14>a"}']),
+    "NUL, then newlines inside": (
+        b"<14>a\0<14>Traceback\n  File\nError\0<14>c\0",
+        [b"<14>a", b"<14>Traceback\n  File\nError", b"<14>c"],
+    ),
+    "NUL, then lines that end with LF": (
+        b"<14>a\0<14>b\n<14>c\nd\n",
+        [b"<14>a", b"<14>b", b"<14>c", b"d"],
+    ),
+    "NUL, then JSON and plain lines": (b"<14>a\0{}\nx\n<14>b\nc\0", [b"<14>a", b"{}", b"x", b"<14>b\nc"]),
+    "NUL, then octet counts": (
+        b"<14>a\x005 <14>b5 <14>c<14>d\ne\0",
+        [b"<14>a", b"<14>b", b"<14>c", b"<14>d\ne"],
+    ),
+    "a newline before any NUL": (b"<14>a\nb\0<14>c\n", [b"<14>a", b"b", b"<14>c"]),
     "nothing": (b"", []),
 }
 
@@ -142,6 +158,26 @@ def test_memory_can_be_taken_back_from_a_half_line() -> None:
     assert splitter.feed(b" the rest\n<14>next\n") == [b"<14>next"]
 
 
+def test_a_message_that_nul_ends_is_cut_at_the_limit_as_a_whole() -> None:
+    stream = b"<14>a\0<14>" + b"line\n" * 100 + b"\0<14>next\n\0"
+    for reads in ([stream], [stream[at : at + 7] for at in range(0, len(stream), 7)]):
+        messages, splitter = split(*reads)
+        assert messages == [b"<14>a", (b"<14>" + b"line\n" * 100)[:LIMIT], b"<14>next\n"]
+        assert splitter.cut_messages == 1
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [b"x\0", b"x\n", b"\n", b"\r", b"\n<", b"\n<1", b"<1>x\n5 <14>a", b"<14>a\0<14>a\n", b"{}\n", b"1\n"],
+)
+@pytest.mark.parametrize("head", [b"", b"<14>a\0", b"<14>a\0<14>"], ids=["lines", "NUL", "until NUL"])
+def test_no_stream_takes_long(head: bytes, piece: bytes) -> None:
+    stream = head + piece * ((1 << 18) // len(piece)) + b" <"
+    began_s = time.process_time()
+    split(stream, limit=1 << 20)
+    assert time.process_time() - began_s < 2.0
+
+
 PIECES = st.sampled_from(
     [
         b"\n",
@@ -149,6 +185,7 @@ PIECES = st.sampled_from(
         b"\0",
         b"\r",
         b"<14>",
+        b"<14>a\0",
         b"<191>1 ",
         b"5 <14>a",
         b"11 <14>",

@@ -155,10 +155,10 @@ def test_python_sys_log_handler(service: ListenerService) -> None:
     logger.addHandler(handler)
     for text in TEXTS:
         logger.warning("%s", text)
-    logger.critical("the end")
+    logger.critical("two\nlines")
     handler.close()
     logs = service.logs(len(TEXTS) + 1)
-    assert [log["message"] for log in logs] == [*TEXTS, "the end"]
+    assert [log["message"] for log in logs] == [*TEXTS, "two\nlines"]
     assert {log["service"] for log in logs} == {"api"}
     assert [log["level"] for log in logs] == ["warn"] * len(TEXTS) + ["fatal"]
     assert {log["attributes"]["facility"] for log in logs} == {'"local3"'}
