@@ -3,17 +3,19 @@ allows all.
 """
 
 import ipaddress
-from typing import Any, Final
+import socket
+from typing import Final
 
-from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.connector import AddrInfoType
 
+NOT_PUBLIC: Final = "is not a public address"
 _NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class RefusedAddress(OSError):
-    """The name leads to a private, loopback, link-local or otherwise special address."""
+    """The URL leads to a private, loopback, link-local or otherwise special address."""
 
 
 def is_public(text: str) -> bool:
@@ -47,32 +49,17 @@ def _is_public(address: Address) -> bool:
     return address.is_global and not address.is_multicast and not address.is_reserved
 
 
-class GuardedResolver(AbstractResolver):
-    """Looks names up, and refuses those that lead to an address that is not public.
+def guarded_socket(found: AddrInfoType) -> socket.socket:
+    """A socket for an address that a connection is about to be made to; raises RefusedAddress.
 
-    The connection is made to the very address that was looked at here.
+    It is given the very address, however the URL wrote it and whatever its name led to.
     """
-
-    def __init__(self, resolver: AbstractResolver) -> None:
-        self._resolver = resolver
-
-    async def resolve(self, host: str, port: int = 0, family: Any = 0) -> list[ResolveResult]:
-        """As aiohttp asks; raises RefusedAddress."""
-        found = await self._resolver.resolve(host, port, family)
-        for each in found:
-            if not is_public(each["host"]):
-                raise RefusedAddress(f"{host} leads to an address that is not public")
-        return found
-
-    async def close(self) -> None:
-        await self._resolver.close()
+    family, kind, protocol, _, address = found
+    if not is_public(str(address[0])):
+        raise RefusedAddress(f"{address[0]} {NOT_PUBLIC}")
+    return socket.socket(family, kind, protocol)
 
 
-def check_literal(host: str) -> None:
-    """Raise RefusedAddress for an address written as such that is not public: those are not looked up."""
-    try:
-        ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return
-    if not is_public(host):
-        raise RefusedAddress(f"{host} is not a public address")
+def was_refused(error: OSError) -> bool:
+    """Whether a connection failed since no address was allowed; of several errors only the texts are left."""
+    return isinstance(error, RefusedAddress) or NOT_PUBLIC in str(error)

@@ -12,7 +12,7 @@ from urllib.parse import urljoin, urlsplit
 import aiohttp
 from aiohttp.resolver import ThreadedResolver
 
-from alerts.addresses import GuardedResolver, RefusedAddress, check_literal
+from alerts.addresses import guarded_socket, was_refused
 from alerts.outgoing import HttpMessage, Mail
 from alerts.retry import Outcome, outcome_of_status
 from core.clock import Clock
@@ -44,18 +44,16 @@ class Sender:
             return await asyncio.get_running_loop().run_in_executor(self._smtp, self._send_mail, message)
         try:
             return await self._send_http(message)
-        except RefusedAddress as error:
-            return Outcome("failed", f"refused: {error}")
+        except (aiohttp.InvalidURL, ValueError):
+            return Outcome("failed", "the URL cannot be used")
         except aiohttp.ClientConnectorError as error:
-            if isinstance(error.os_error, RefusedAddress):
-                return Outcome("failed", f"refused: {error.os_error}")
+            if was_refused(error.os_error):
+                return Outcome("failed", f"refused: {error.host} leads to an address that is not public")
             return Outcome("retry", f"cannot connect to {error.host}: {error.os_error.strerror or 'failed'}")
         except TimeoutError:
             return Outcome("retry", f"no answer within {self._settings.attempt_timeout_s:g} s")
         except (aiohttp.ClientError, OSError) as error:
             return Outcome("retry", f"the connection failed: {type(error).__name__}")
-        except ValueError:
-            return Outcome("failed", "the URL cannot be used")
 
     async def close(self) -> None:
         """Close all connections."""
@@ -70,8 +68,6 @@ class Sender:
         async with asyncio.timeout(self._settings.attempt_timeout_s):
             for _ in range(REDIRECTS_MAX + 1):
                 host = urlsplit(url).hostname or ""
-                if guarded:
-                    check_literal(host)
                 async with self._session(guarded).request(
                     message.method, url, data=message.body, headers=headers, allow_redirects=False
                 ) as response:
@@ -99,9 +95,11 @@ class Sender:
     def _session(self, guarded: bool) -> aiohttp.ClientSession:
         session = self._guarded if guarded else self._open
         if session is None:
-            resolver = GuardedResolver(ThreadedResolver()) if guarded else ThreadedResolver()
             connector = aiohttp.TCPConnector(
-                resolver=resolver, use_dns_cache=False, limit=100, limit_per_host=0
+                resolver=ThreadedResolver(),
+                use_dns_cache=False,
+                limit=0,  # the notifier bounds what is under way
+                socket_factory=guarded_socket if guarded else None,
             )
             session = aiohttp.ClientSession(
                 connector=connector,

@@ -1,6 +1,7 @@
 """What the alert routes take: query parameters and the bodies of commands."""
 
-from typing import Annotated, Final, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -8,6 +9,12 @@ from alerts.request import Duration, PositiveDuration
 
 LIST_MAX: Final = 500
 HISTORY_MAX: Final = 1000
+
+READ_ONLY: Final = frozenset({
+    "id", "state", "current_severity", "value", "since", "last_triggered", "last_evaluated",
+    "last_notified", "error", "muted", "acknowledged", "groups", "more_groups", "created_at",
+    "updated_at",
+})  # fmt: skip
 
 
 class Query(BaseModel):
@@ -28,6 +35,28 @@ class ListQuery(Query):
     label: str | None = None  # name, or name=value
     limit: Annotated[int, Field(ge=1, le=LIST_MAX)] = 100
     offset: Annotated[int, Field(ge=0)] = 0
+
+    def fits(self, body: Mapping[str, Any]) -> bool:
+        """Whether a rule is wanted, by what it is."""
+        if self.enabled is not None and bool(body["enabled"]) != self.enabled:
+            return False
+        if self.name is not None and self.name.lower() not in str(body["name"]).lower():
+            return False
+        if self.label is not None:
+            name, has_value, value = self.label.partition("=")
+            labels = body["labels"]
+            return name in labels and (not has_value or labels[name] == value)
+        return True
+
+    def state_fits(self, shown: Mapping[str, Any]) -> bool:
+        """Whether it is, by its state."""
+        if self.state is not None and shown["state"] != self.state:
+            return False
+        if self.severity is not None and shown["current_severity"] != self.severity:
+            return False
+        if self.muted is not None and (shown["muted"] is not None) != self.muted:
+            return False
+        return self.acknowledged is None or (shown["acknowledged"] is not None) == self.acknowledged
 
 
 class LogsQuery(Query):
@@ -74,3 +103,16 @@ class DurationBody(Query):
     """The other form of `until`."""
 
     until: Duration
+
+
+def merge_patch(target: Any, patch: Any) -> Any:
+    """RFC 7396: null removes, objects merge, everything else replaces."""
+    if not isinstance(patch, dict):
+        return patch
+    merged = dict(target) if isinstance(target, dict) else {}
+    for name, value in patch.items():
+        if value is None:
+            merged.pop(name, None)
+        else:
+            merged[name] = merge_patch(merged.get(name), value)
+    return merged

@@ -38,6 +38,7 @@ from core.errors import Conflict, InvalidRequest, LograyError, MalformedBody, No
 from core.limits import API_BODY_BYTES_MAX
 from core.settings import AlertSettings
 from deployments.alert_bodies import (
+    READ_ONLY,
     AcknowledgeBody,
     DurationBody,
     HistoryQuery,
@@ -45,6 +46,7 @@ from deployments.alert_bodies import (
     LogsQuery,
     MuteBody,
     UserBody,
+    merge_patch,
 )
 from deployments.alert_objects_api import AlertObjectsApi
 from deployments.answers import json_response, read_body, read_json
@@ -116,12 +118,12 @@ class AlertsApi:
         """200 with those that fit, in the order in which they were made."""
         wanted = validate(ListQuery, dict(request.query_params))
         definitions = [
-            each for each in await asyncio.to_thread(self._definitions.all, "rule") if _fits(each, wanted)
+            each for each in await asyncio.to_thread(self._definitions.all, "rule") if wanted.fits(each.body)
         ]
         rules = await self._rules(definitions)
         states = await self._states({each.id: rules[each.id] for each in definitions})
         shown = [shown_rule(each, rules[each.id], states[each.id]) for each in definitions]
-        shown = [each for each in shown if _state_fits(each, wanted)]
+        shown = [each for each in shown if wanted.state_fits(each)]
         page = shown[wanted.offset : wanted.offset + wanted.limit]
         return json_response(
             {"alerts": page, "total": len(shown), "limit": wanted.limit, "offset": wanted.offset}
@@ -351,29 +353,9 @@ class AlertsApi:
             ) from None
 
 
-READ_ONLY: Final = frozenset({
-    "id", "state", "current_severity", "value", "since", "last_triggered", "last_evaluated",
-    "last_notified", "error", "muted", "acknowledged", "groups", "more_groups", "created_at",
-    "updated_at",
-})  # fmt: skip
-
-
 def alert_routes(store_url: StoreUrl, actors: Actors, settings: AlertSettings, clock: Clock) -> list[Route]:
     """All routes below /api/v1/alerts."""
     return AlertsApi(ClickHouseHttp(store_url), actors, settings, clock).routes()
-
-
-def merge_patch(target: Any, patch: Any) -> Any:
-    """RFC 7396: null removes, objects merge, everything else replaces."""
-    if not isinstance(patch, dict):
-        return patch
-    merged = dict(target) if isinstance(target, dict) else {}
-    for name, value in patch.items():
-        if value is None:
-            merged.pop(name, None)
-        else:
-            merged[name] = merge_patch(merged.get(name), value)
-    return merged
 
 
 async def _optional_body(request: Request, model: type[Model]) -> Model:
@@ -385,26 +367,3 @@ async def _optional_body(request: Request, model: type[Model]) -> Model:
         return validate(model, orjson.loads(body))
     except orjson.JSONDecodeError as error:
         raise MalformedBody(f"cannot parse the body as JSON: {error.msg}", error.pos) from None
-
-
-def _fits(definition: Definition, wanted: ListQuery) -> bool:
-    body = definition.body
-    if wanted.enabled is not None and bool(body["enabled"]) != wanted.enabled:
-        return False
-    if wanted.name is not None and wanted.name.lower() not in str(body["name"]).lower():
-        return False
-    if wanted.label is not None:
-        name, has_value, value = wanted.label.partition("=")
-        labels = body["labels"]
-        return name in labels and (not has_value or labels[name] == value)
-    return True
-
-
-def _state_fits(shown: Mapping[str, Any], wanted: ListQuery) -> bool:
-    if wanted.state is not None and shown["state"] != wanted.state:
-        return False
-    if wanted.severity is not None and shown["current_severity"] != wanted.severity:
-        return False
-    if wanted.muted is not None and (shown["muted"] is not None) != wanted.muted:
-        return False
-    return wanted.acknowledged is None or (shown["acknowledged"] is not None) == wanted.acknowledged

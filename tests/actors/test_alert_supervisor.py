@@ -5,7 +5,7 @@ import os
 import signal
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,13 +46,6 @@ def local_ray() -> Iterator[None]:
         )
         yield
         ray.shutdown()
-
-
-@pytest.fixture
-async def receiver() -> AsyncIterator[HttpReceiver]:
-    server = await HttpReceiver().start()
-    yield server
-    await server.stop()
 
 
 class Service:

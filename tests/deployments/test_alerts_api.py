@@ -281,6 +281,6 @@ async def test_the_link_of_a_notice_leads_to_the_logs_that_were_counted(api: Api
         [f"no {i}" for i in reversed(range(9))],
     )
     assert found["search"]["query"].startswith(
-        '(level:error AND service:api) AND host:"a\\"&b" AND _ingested_at:['
+        '((level:error AND service:api) AND host:"a\\"&b") AND _ingested_at:['
     )
     assert (await api.ask("GET", f"/{id_}/logs?from=soon&to=late"))[0] == 422
