@@ -1,8 +1,8 @@
 """How fast searches are: `python -m benchmarks.search --rows 20000000`.
 
-Fills an instance of its own on the server, runs the named searches over its HTTP API, cold (caches of the store and
-of the kernel dropped before each) and warm, and ends with a line «verdict: …»: it fails when one of them takes
-over 500 ms at the 95th percentile, warm.
+Fills an instance of its own on the server, runs the named searches over its HTTP API, cold (caches of the
+store and of the kernel dropped before each) and warm, and ends with a line «verdict: …»: it fails when one
+of them takes over 500 ms at the 95th percentile, warm.
 """
 
 import argparse
