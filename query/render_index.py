@@ -16,7 +16,7 @@ from query.words import sequence_regex, word_patterns
 
 INDEX: Final = "tokens_index"
 EXPANSION_MAX: Final = 2000  # tokens that one term may stand for
-EXPANSION_BUDGET_S: Final = 0.3  # past it the term is searched in the logs themselves
+EXPANSION_BUDGET_S: Final = 1.0  # past it the term is searched in the logs themselves
 
 PARTS: Final = (
     "SELECT -1 AS place, toUnixTimestamp64Nano(min(timestamp)) AS first,"
