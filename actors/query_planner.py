@@ -30,6 +30,7 @@ from query.answers import Row, answer_log
 from query.execution import Execution
 from query.export import ExportCursor, ExportPage, export_page, export_search
 from query.field_list import list_fields
+from query.learning import has_dictionary
 from query.log_context import log_search, neighbour_searches
 from query.request import (
     ContextRequest,
@@ -65,6 +66,7 @@ class QueryPlanner:
     def __init__(self, store: ClickHouse, settings: SearchSettings, metrics: Metrics, clock: Clock) -> None:
         self._store, self._settings, self._metrics, self._clock = store, settings, metrics, clock
         self._admission = Admission(settings.concurrency_max, settings.queue_max, settings.queue_wait_s)
+        self._dictionary: bool | None = None  # whether the index's dictionary can be read; not known yet
         self._threads = ThreadPoolExecutor(
             settings.concurrency_max * STATEMENTS_PER_SEARCH, thread_name_prefix="search"
         )
@@ -77,14 +79,14 @@ class QueryPlanner:
         async with self._counted():
             search = await self._read(body)
             async with self._admission.slot():
-                return await self._execution(search).run()
+                return await (await self._execution(search)).run()
 
     async def explain(self, body: Mapping[str, Any]) -> bytes:
         """The same search, answered with which source answered what, the SQL, and what was read."""
         async with self._counted():
             search = replace(await self._read(body), explain=True)
             async with self._admission.slot():
-                answer = orjson.loads(await self._execution(search).run())
+                answer = orjson.loads(await (await self._execution(search)).run())
                 return orjson.dumps(
                     answer["explain"] | {"took_ms": answer["took_ms"], "total": answer["total"]}
                 )
@@ -97,7 +99,7 @@ class QueryPlanner:
             search = await asyncio.to_thread(export_search, request, cursor)
             timeout_s = min(request.timeout or self._settings.timeout_s, self._settings.timeout_max_s)
             async with self._admission.slot():
-                rows = await self._execution(replace(search, timeout_s=timeout_s)).rows()
+                rows = await (await self._execution(replace(search, timeout_s=timeout_s))).rows()
             return await asyncio.to_thread(export_page, rows, search, request, cursor)
 
     async def fields(self, query: Mapping[str, str]) -> bytes:
@@ -117,7 +119,7 @@ class QueryPlanner:
                 await self._read(query, ValuesRequest), limit=0, count="none", aggregations=(("values", top),)
             )
             async with self._admission.slot():
-                answer = orjson.loads(await self._execution(search).run())
+                answer = orjson.loads(await (await self._execution(search)).run())
             counts = answer["aggregations"]["values"]
             values = [{"value": value, "count": count} for value, count in counts.items()]
             return orjson.dumps({"field": field, "values": values, "took_ms": answer["took_ms"]})
@@ -133,10 +135,8 @@ class QueryPlanner:
             request = parse_request(ContextRequest, query)
             async with self._admission.slot():
                 row = await self._stored(log_id)
-                found = [
-                    await self._execution(search).rows()
-                    for search in neighbour_searches(row, request.before, request.after)
-                ]
+                searches = neighbour_searches(row, request.before, request.after)
+                found = await asyncio.gather(*[(await self._execution(each)).rows() for each in searches])
             before, after = ([answer_log(each, None) for each in rows] for rows in found)
             return orjson.dumps({"before": before[::-1], "log": answer_log(row, None), "after": after})
 
@@ -161,13 +161,16 @@ class QueryPlanner:
 
     async def _stored(self, log_id: str) -> Row:
         at = position_of(log_id)
-        rows = [] if at is None else await self._execution(log_search(at)).rows()
+        rows = [] if at is None else await (await self._execution(log_search(at))).rows()
         if not rows:
             raise NotFound(f"there is no log with the id {log_id[:100]}")
         return rows[0]
 
-    def _execution(self, search: Search) -> Execution:
-        return Execution(self._session(search.timeout_s), search, self._settings.count_budget_s)
+    async def _execution(self, search: Search) -> Execution:
+        session = self._session(search.timeout_s)
+        if self._dictionary is None:
+            self._dictionary = await has_dictionary(session)
+        return Execution(session, search, self._settings.count_budget_s, self._dictionary)
 
     def _session(self, timeout_s: float) -> Session:
         return Session(self._store, self._threads, self._clock, self._clock.monotonic_s() + timeout_s)

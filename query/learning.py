@@ -20,11 +20,13 @@ from query.render_index import (
 )
 from query.render_where import index_condition
 from query.session import Session
-from query.statement import Binds
+from query.statement import Binds, Statement
 from query.tokens import leaves, own_tokens
 
 ALTERNATIVES_MAX: Final = 24  # forms of values that are counted: each costs the store some milliseconds
 VALUES_MAX: Final = 48  # of a field that are counted one by one: some milliseconds each
+
+ENGINE: Final = "SELECT engine FROM system.tables WHERE database = currentDatabase() AND name = 'logs'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,12 @@ class Learned:
 
     filter: Filter
     facts: TableFacts
+
+
+async def has_dictionary(session: Session) -> bool:
+    """Whether the index's dictionary can be read: not through a Distributed table."""
+    rows = await session.run("table", "system", Statement(ENGINE))
+    return bool(rows) and "MergeTree" in rows[0][0]
 
 
 async def learn(session: Session, query: Node, dictionary: bool) -> Learned:

@@ -38,7 +38,7 @@ def page_statement(
 ) -> Statement:
     """One slice of a page."""
     bind = Binds()
-    where = conditions(filter_, Piece("table", slice_), bind)
+    where = conditions(filter_, Piece("table", slice_), bind, page.few)
     if page.after is not None:
         where.append(_beyond(page.after, page.order, bind))
     direction = page.order.upper()

@@ -14,8 +14,11 @@ from query.statement import Binds
 from query.tokens import all_tokens, any_tokens, needed_words
 
 
-def conditions(filter_: Filter, piece: Piece, bind: Binds) -> list[str]:
-    """The conditions, all of which must hold: of the piece's range, then of the query."""
+def conditions(filter_: Filter, piece: Piece, bind: Binds, by_index: bool = False) -> list[str]:
+    """The conditions, all of which must hold: of the piece's range, then of the query.
+
+    `by_index` prefers tokens also for the fields of the sort key.
+    """
     where = _bounds(piece.range, piece.source == "rollup", bind)
     query, known = filter_.query, filter_.known
     operands = query.operands if isinstance(query, And) else (query,)
@@ -26,7 +29,7 @@ def conditions(filter_: Filter, piece: Piece, bind: Binds) -> list[str]:
     # Tokens that are all needed are intersected inside the index.
     tokens: list[str] = []
     for operand in operands:
-        alone = None if _by_sort_key(operand) else all_tokens(operand, known)
+        alone = None if _by_sort_key(operand) and not by_index else all_tokens(operand, known)
         if alone is not None:
             tokens += alone
         elif isinstance(operand, Words):

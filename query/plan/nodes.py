@@ -134,13 +134,17 @@ class TotalKnown:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """The logs: time slices, asked one after the other until the page is full."""
+    """The logs: time slices, asked one after the other until the page is full.
+
+    `few` logs are found by the index alone, also those of a level: the sort key has it in every hour.
+    """
 
     slices: tuple[TimeRange, ...]
     order: Order
     limit: int
     offset: int
     after: Position | None
+    few: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from core.errors import InvalidSearch
 from query.plan.aggregations import aggregation
 from query.plan.facts import TableFacts
 from query.plan.nodes import Buckets, Page, Plan, Traits
-from query.plan.slices import page_slices
+from query.plan.slices import FETCH_ALL, page_slices
 from query.plan.total import total_of
 from query.search import Search
 
@@ -14,7 +14,8 @@ def plan_search(search: Search, traits: Traits, facts: TableFacts, count_budget_
     slices = page_slices(search, facts)
     if facts.matching == 0:
         slices = ()
-    page = Page(slices, search.order, search.limit, search.offset, search.after) if slices else None
+    few = facts.matching is not None and facts.matching <= FETCH_ALL
+    page = Page(slices, search.order, search.limit, search.offset, search.after, few) if slices else None
     aggregations: list[Buckets] = []
     problems: dict[str, str] = {}
     for name, request in search.aggregations:
