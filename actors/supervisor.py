@@ -173,7 +173,7 @@ class Supervisor:
         for node in nodes:
             await attempt(f"listeners on {node.address}", self._start_listeners(node))
         self._forget_nodes({node.id for node in nodes})
-        for name, answer in (await _ask(self._cast.handles, "observe", ANSWER_WITHIN_S)).items():
+        for name, answer in (await _ask(self._cast.handles, "__ray_ready__", ANSWER_WITHIN_S)).items():
             if isinstance(answer, Exception):
                 problems.setdefault(name, _reason(answer))
         return problems

@@ -69,9 +69,7 @@ class _Compiler:
         value = key_value(key, "table", self.bind)
         fresh = f"{self._time} >= {_time_ns('from_ns')}"
         where = [
-            *conditions(Filter(self._query), Piece("table", ALWAYS), self.bind),
-            f"{self._time} >= {_time_ns('look_back_ns')}",
-            f"{self._time} < {_time_ns('until_ns')}",
+            *self._window(self._query, "look_back_ns"),
             *key_filter(key, value),
             *self._group_filter(),
         ]
@@ -100,12 +98,18 @@ class _Compiler:
         where = [*self._window(query), *self._group_filter()]
         return f"SELECT {self._group()} AS k, {columns} FROM logs WHERE {' AND '.join(where)} GROUP BY k"
 
-    def _window(self, query: Node) -> list[str]:
-        return [
+    def _window(self, query: Node, since: str = "from_ns") -> list[str]:
+        begin, end = _time_ns(since), _time_ns("until_ns")
+        where = [
             *conditions(Filter(query), Piece("table", ALWAYS), self.bind),
-            f"{self._time} >= {_time_ns('from_ns')}",
-            f"{self._time} < {_time_ns('until_ns')}",
+            f"{self._time} >= {begin}",
+            f"{self._time} < {end}",
         ]
+        if self._rule.time == "event":
+            # ClickHouse does not see by itself that the sort key, which begins with the hour, is bounded too.
+            where.append(f"toStartOfHour(timestamp) >= toStartOfHour({begin})")
+            where.append(f"toStartOfHour(timestamp) <= toStartOfHour({end})")
+        return where
 
     def _group(self) -> str:
         if self._rule.group_by is None:

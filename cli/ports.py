@@ -2,16 +2,23 @@
 
 import random
 import socket
+import time
 
 from cli.instance import LaunchError
 
 # Below Linux' ephemeral range (32768 and up), where outgoing connections take ports at any moment.
 CANDIDATES = range(20_000, 32_000)
 ATTEMPTS_MAX = 2_000
+# A process that was just killed holds its ports for a moment after it can no longer be seen.
+RELEASE_WITHIN_S = 2.0
 
 
 def is_free(host: str, port: int) -> bool:
     """Whether a server could listen there."""
+    return _refusal(host, port) is None
+
+
+def _refusal(host: str, port: int) -> str | None:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         # As servers do: a port whose old connections are in TIME_WAIT is free.
@@ -19,22 +26,18 @@ def is_free(host: str, port: int) -> bool:
         try:
             probe.bind((host, port))
             probe.listen(1)
-        except OSError:
-            return False
-    return True
+        except OSError as error:
+            return (error.strerror or str(error)).lower()
+    return None
 
 
 def require_free(host: str, port: int, setting: str) -> None:
     """Raise LaunchError, naming the setting to change, when the address cannot be listened on."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-            probe.listen(1)
-        except OSError as error:
-            reason = (error.strerror or str(error)).lower()
-            raise LaunchError(f"cannot listen on {host}:{port}: {reason} (setting {setting})") from None
+    deadline_s = time.monotonic() + RELEASE_WITHIN_S
+    while (reason := _refusal(host, port)) is not None:
+        if time.monotonic() > deadline_s:
+            raise LaunchError(f"cannot listen on {host}:{port}: {reason} (setting {setting})")
+        time.sleep(0.05)
 
 
 def free_ports(count: int) -> list[int]:

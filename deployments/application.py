@@ -1,6 +1,7 @@
 """The frame of every HTTP application: access, errors and request counts around the routes."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
@@ -28,6 +29,8 @@ def build_application(
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         tasks = [asyncio.ensure_future(task()) for task in background]
+        # What lives now lives as long as the process: no collection has to look at it again.
+        gc.freeze()
         yield
         for task in tasks:
             task.cancel()

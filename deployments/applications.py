@@ -47,7 +47,9 @@ def deploy(settings: Settings) -> None:
         serve.RunTarget(target=_api(settings, replica), name="api", route_prefix="/"),
     ]
     # Replicas find the actors by their names once they are there: all start side by side.
-    supervisor: Any = start_supervisor(settings)
+    supervisor: Any = start_supervisor(
+        settings.model_copy(update={"api_key": None})
+    )  # no actor needs the key
     start_serve(settings)
     serve.run_many(targets)
     problems: dict[str, str] = _answer(supervisor.wait_until_ready.remote(READY_WITHIN_S))
