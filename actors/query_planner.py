@@ -169,7 +169,7 @@ class QueryPlanner:
     async def _execution(self, search: Search) -> Execution:
         session = self._session(search.timeout_s)
         if self._dictionary is None:
-            self._dictionary = await has_dictionary(session)
+            self._dictionary = await has_dictionary(self._session(search.timeout_s))
         return Execution(session, search, self._settings.count_budget_s, self._dictionary)
 
     def _session(self, timeout_s: float) -> Session:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from core.errors import SearchTimeout
-from query.ast import FieldExists, Leaf, Node
-from query.catalog import TOKEN_VALUE_BYTES, field_named
+from query.ast import And, FieldExists, Leaf, MatchAll, Node, Not, Or, Words
+from query.catalog import TOKEN_VALUE_BYTES, Kind, field_named
 from query.index_count import EVERY, Sum, Tokens, index_sum
 from query.known import Filter, Known
 from query.plan.facts import Part, TableFacts
@@ -17,12 +17,14 @@ from query.render_index import (
     expansion_statement,
     knowledge_statement,
     sets_statement,
+    value_count_statement,
 )
 from query.render_where import index_condition
 from query.session import Session
 from query.statement import Binds, Statement
 from query.tokens import leaves, own_tokens
 
+TERMS_MAX: Final = 8  # that are looked up in the dictionary: each costs the store some milliseconds
 ALTERNATIVES_MAX: Final = 24  # forms of values that are counted: each costs the store some milliseconds
 VALUES_MAX: Final = 48  # of a field that are counted one by one: some milliseconds each
 
@@ -47,6 +49,15 @@ async def learn(session: Session, query: Node, dictionary: bool) -> Learned:
     """All that is known of a query; without a dictionary (a Distributed table) terms stay what they are."""
     known = Known(await _expansions(session, query) if dictionary else {})
     filter_ = Filter(query, known)
+    if (
+        dictionary
+        and not isinstance(query, And | Or | Not)
+        and query not in known.expansions
+        and expandable(query)
+    ):
+        matching = await _value_count(session, query)  # before the parts, as every count
+        parts, _ = await _ask(session, [])
+        return _learned(filter_, parts, matching, dictionary)
     if index_condition(filter_, Binds()) is not None:
         parts, counts = await _ask(session, [filter_])
         return _learned(filter_, parts, counts[0], dictionary)
@@ -75,6 +86,19 @@ async def with_counts(session: Session, filter_: Filter) -> tuple[Filter, tuple[
     parts, counts = await _ask(session, [frozenset([token]) for token in tokens])
     known = Known(filter_.known.expansions, dict(zip(tokens, counts, strict=True)))
     return Filter(filter_.query, known), parts
+
+
+async def _value_count(session: Session, leaf: Leaf) -> int | None:
+    """The matches of a single term by its field's values; None when the dictionary cannot tell."""
+    if isinstance(leaf, MatchAll | Words) or field_named(leaf.field).kind is Kind.MESSAGE:
+        return None  # a message has many words
+    try:
+        statement = value_count_statement(leaf, session.store.database)
+        ((count, unclear),) = await session.run("matching", "dictionary", statement)
+    except SearchTimeout:
+        session.check_time()  # it was the search's own time that ran out
+        return None
+    return None if unclear else int(count)
 
 
 async def _learn_slowly(session: Session, filter_: Filter, dictionary: bool) -> Learned:
@@ -118,7 +142,7 @@ async def _expansions(
     session: Session, query: Node, tokens_max: int = EXPANSION_MAX
 ) -> dict[Leaf, tuple[str, ...]]:
     wanted = list(dict.fromkeys(filter(expandable, leaves(query))))
-    if not wanted:
+    if not wanted or len(wanted) > TERMS_MAX:
         return {}
     try:
         rows = await session.run(

@@ -16,7 +16,7 @@ from query.words import sequence_regex, word_patterns
 
 INDEX: Final = "tokens_index"
 EXPANSION_MAX: Final = 2000  # tokens that one term may stand for
-EXPANSION_BUDGET_S: Final = 0.3  # past it the term is searched in the logs themselves
+EXPANSION_BUDGET_S: Final = 1.0  # past it the term is searched in the logs themselves
 
 PARTS: Final = (
     "SELECT -1 AS place, toUnixTimestamp64Nano(min(timestamp)) AS first,"
@@ -86,19 +86,39 @@ def _expansions(place: int, leaf: Leaf, index: str, tokens_max: int, bind: Binds
         condition = f"(token < '=' OR token >= '>') AND match(token, {words})"
         return [f"(SELECT DISTINCT {place} AS place, token, 0 AS cut FROM {index} WHERE {condition} {limit})"]
     assert isinstance(leaf, Tested)
-    test = value_test(leaf, field.kind, bind)
     selects = []
     for prefix in _prefixes(field, leaf):
-        value = f"substring(token, {len(prefix.encode()) + 1})"
-        cut = "0" if isinstance(leaf, FieldExists) else f"length({value}) >= {TOKEN_VALUE_BYTES}"
-        there = f"startsWith(token, {bind(prefix)}) AND {value} != ''"
-        if prefix == field.token("") and field.kind is Kind.JSON and not isinstance(leaf, FieldExists):
-            there += f" AND NOT startsWith({value}, '[')"  # of arrays the elements are tested
+        cut, condition = _passing(leaf, field, prefix, bind)
         selects.append(
-            f"(SELECT DISTINCT {place} AS place, token, {cut} AS cut FROM {index}"
-            f" WHERE {there} AND ({cut} OR {test(value)}) {limit})"
+            f"(SELECT DISTINCT {place} AS place, token, {cut} AS cut FROM {index} WHERE {condition} {limit})"
         )
     return selects
+
+
+def value_count_statement(leaf: Leaf, database: str) -> Statement:
+    """How many logs have a value of their field that passes, and whether that is not clear: one row.
+
+    The dictionary adds up the logs of each value, however many values there are. It is not clear where a
+    token was cut or the field holds arrays, as a log has several elements.
+    """
+    assert isinstance(leaf, Tested)
+    bind, field = Binds(), field_named(leaf.field)
+    index = _index(database, bind)
+    cut, condition = _passing(leaf, field, field.token(""), bind)
+    elements = f"(SELECT count() FROM {index} WHERE startsWith(token, {bind(field.element_token(''))}))"
+    unclear = "0" if len(_prefixes(field, leaf)) == 1 else elements
+    sql = f"SELECT sum(cardinality), max({cut}) OR {unclear} > 0 FROM {index} WHERE {condition}"
+    return Statement(sql, bind.values, {"max_execution_time": EXPANSION_BUDGET_S})
+
+
+def _passing(leaf: Tested, field: Field, prefix: str, bind: Binds) -> tuple[str, str]:
+    """Whether a token of the field was cut, and the condition of those that pass, or may."""
+    value = f"substring(token, {len(prefix.encode()) + 1})"
+    cut = "0" if isinstance(leaf, FieldExists) else f"length({value}) >= {TOKEN_VALUE_BYTES}"
+    there = f"startsWith(token, {bind(prefix)}) AND {value} != ''"
+    if prefix == field.token("") and field.kind is Kind.JSON and not isinstance(leaf, FieldExists):
+        there += f" AND NOT startsWith({value}, '[')"  # of arrays the elements are tested
+    return cut, f"{there} AND ({cut} OR {value_test(leaf, field.kind, bind)(value)})"
 
 
 def _prefixes(field: Field, leaf: Leaf) -> list[str]:

@@ -68,7 +68,7 @@ async def test_typical_searches_take_their_cheap_source(clickhouse: ClickHouse) 
         assert found_sources(statements) == sources, name
         read = sum(each["rows_read"] for each in statements if each["source"] == "table")
         assert read < CHEAP, f"{name} reads {read} rows"
-        assert answer["total_relation"] == "eq", name
+        assert answer["total_relation"] == ("eq" if body.get("count") != "none" else None), name
 
 
 def found_sources(statements: list[dict[str, Any]]) -> dict[str, str]:
