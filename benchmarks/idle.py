@@ -42,9 +42,8 @@ def measure(instance: Instance, seconds: float) -> int:
         name: 100 * (usage.cpu_s - before.get(name, Usage(0.0, 0)).cpu_s) / lasted_s
         for name, usage in after.items()
     }
-    print(
-        f"idle: {sum(shares.values()):.1f} % of one core, {sum(u.rss_bytes for u in after.values()) / 1e6:.0f} MB"
-    )
+    memory = sum(usage.rss_bytes for usage in after.values()) / 1e6
+    print(f"idle: {sum(shares.values()):.1f} % of one core, {memory:.0f} MB")
     for name, share in sorted(shares.items(), key=lambda item: -item[1]):
         if share >= SHOWN_PERCENT:
             print(f"  {share:5.2f} %  {after[name].rss_bytes / 1e6:6.0f} MB  {name}")

@@ -4,12 +4,11 @@ import os
 import random
 import signal
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from benchmarks.instance import Instance, logray, running_instance, temporary_instance
+from benchmarks.instance import Instance, logray, running_instance
 from cli.instance import InstanceFiles
 from cli.ports import free_ports
 from cli.processes import processes_of, send
@@ -19,24 +18,17 @@ from tests.running.load import load_on, verdict_of
 KILLS = 10
 
 
-@pytest.fixture(scope="module")
-def victim() -> Iterator[Instance]:
-    """An instance whose parts are killed."""
-    with temporary_instance() as started:
-        yield started
-
-
 @pytest.mark.parametrize("title", ["PartitionWriterActor", "EmbeddedClickHouseActor", "ServeReplica:ingest"])
-def test_killing_a_part_loses_and_doubles_nothing(victim: Instance, title: str) -> None:
+def test_killing_a_part_loses_and_doubles_nothing(instance: Instance, title: str) -> None:
     pause = random.Random(title)
-    with load_on(victim) as load:
+    with load_on(instance) as load:
         load.wait_for_progress()
         for _ in range(KILLS):
-            pid = wait_until(lambda: pid_of(victim.instance_id, title), f"a process {title}", 60)
+            pid = wait_until(lambda: pid_of(instance.instance_id, title), f"a process {title}", 60)
             os.kill(pid, signal.SIGKILL)
             wait_until(lambda pid=pid: not Path(f"/proc/{pid}").exists() or None, "its end")
             load.wait_for_progress(pause.randrange(1000, 4000))
-    verdict = verdict_of(load.ledger, victim)
+    verdict = verdict_of(load.ledger, instance)
     assert verdict.acknowledged > 0
     assert (verdict.lost, verdict.doubled) == (0, 0)
 
