@@ -13,7 +13,7 @@ from typing import Any, Final
 import ray
 from pydantic import SecretStr
 from ray.actor import ActorHandle
-from ray.exceptions import RayError
+from ray.exceptions import ActorUnavailableError, RayError
 
 from actors.alert_supervisor import start_alert_supervisor
 from actors.embedded_clickhouse import start_embedded_clickhouse
@@ -271,6 +271,8 @@ def _reason(error: BaseException) -> str:
     """One line: of a dead actor, what its constructor said."""
     if isinstance(error, TimeoutError):
         return "does not answer"
+    if isinstance(error, ActorUnavailableError):
+        return "is restarting"
     cause = getattr(error, "cause", None) or error
     lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
     return lines[-1][:500] if lines else type(cause).__name__
