@@ -16,7 +16,7 @@ from ray.actor import ActorHandle
 from ray.exceptions import RayError
 
 from actors.named import NamedActors
-from actors.placement import ALERT_SUPERVISOR, actor_options, alert_rule_id, alert_rule_name
+from actors.placement import ALERT_SUPERVISOR, actor_options, alert_rule_id, alert_rule_name, start_actor
 from alerts.clickhouse_http import ClickHouseHttp
 from alerts.order import RuleOrder
 from alerts.runner import Runner
@@ -193,8 +193,4 @@ class AlertRuleActor(AlertRule):
 
 def start_alert_rule(rule_id: str) -> "ActorHandle[Any]":
     """The rule's actor, started if there is none."""
-    actor: Any = ray.remote(AlertRuleActor)
-    handle: ActorHandle[Any] = actor.options(
-        **actor_options(alert_rule_name(rule_id), CPUS, CALLS_MAX)
-    ).remote()
-    return handle
+    return start_actor(AlertRuleActor, actor_options(alert_rule_name(rule_id), CPUS, CALLS_MAX))

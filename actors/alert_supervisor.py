@@ -24,7 +24,14 @@ from ray.exceptions import ActorDiedError, RayError
 
 from actors.alert_rule import start_alert_rule
 from actors.metrics_reporter import MetricsReporter
-from actors.placement import ALERT_RULE_PREFIX, ALERT_SUPERVISOR, NAMESPACE, actor_options, alert_rule_id
+from actors.placement import (
+    ALERT_RULE_PREFIX,
+    ALERT_SUPERVISOR,
+    NAMESPACE,
+    actor_options,
+    alert_rule_id,
+    start_actor,
+)
 from alerts.clickhouse_http import ClickHouseHttp, StoreUrl
 from alerts.definitions import Definition, Definitions
 from alerts.journal import Journal
@@ -352,9 +359,5 @@ def start_alert_supervisor(settings: "AlertSettings", store_url: "SecretStr") ->
     """The alert supervisor's actor, started if there is none; it starts the notifier and the rules'
     actors.
     """
-    actor: Any = ray.remote(AlertSupervisorActor)
     options = actor_options(ALERT_SUPERVISOR, CPUS, CALLS_MAX)
-    handle: ActorHandle[Any] = actor.options(**options).remote(
-        settings, StoreUrl(store_url.get_secret_value())
-    )
-    return handle
+    return start_actor(AlertSupervisorActor, options, settings, StoreUrl(store_url.get_secret_value()))

@@ -8,11 +8,10 @@ import asyncio
 from pathlib import Path
 from typing import Any, Final
 
-import ray
 from pydantic import SecretStr
 from ray.actor import ActorHandle
 
-from actors.placement import EMBEDDED_CLICKHOUSE, actor_options
+from actors.placement import EMBEDDED_CLICKHOUSE, actor_options, start_actor
 from core.settings import ClickHouseSettings
 
 CPUS: Final = 0.2
@@ -46,6 +45,4 @@ def start_embedded_clickhouse(
 ) -> "ActorHandle[Any]":
     """The actor, started if there is none, on the node whose disk holds the store."""
     options = actor_options(EMBEDDED_CLICKHOUSE, CPUS, CALLS_MAX, node_id)
-    actor: Any = ray.remote(EmbeddedClickHouseActor)
-    handle: ActorHandle[Any] = actor.options(**options).remote(settings, data_dir)
-    return handle
+    return start_actor(EmbeddedClickHouseActor, options, settings, data_dir)

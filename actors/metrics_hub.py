@@ -6,14 +6,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-import ray
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, SummaryMetricFamily
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 from ray.actor import ActorHandle
 
-from actors.placement import METRICS_HUB, actor_options
+from actors.placement import METRICS_HUB, actor_options, start_actor
 from core.metric_names import ALL
 from core.metrics import Labels, Latency, Metric, Snapshot, merge_bins, quantile
 
@@ -123,10 +122,7 @@ CALLS_MAX: Final = 100
 
 def start_metrics_hub() -> "ActorHandle[Any]":
     """The hub's actor, started if there is none."""
-    options = actor_options(METRICS_HUB, CPUS, CALLS_MAX)
-    actor: Any = ray.remote(MetricsHubActor)
-    handle: ActorHandle[Any] = actor.options(**options).remote()
-    return handle
+    return start_actor(MetricsHubActor, actor_options(METRICS_HUB, CPUS, CALLS_MAX))
 
 
 class MetricsHubActor:

@@ -15,11 +15,10 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-import ray
 from ray.actor import ActorHandle
 
 from actors.metrics_reporter import MetricsReporter
-from actors.placement import NOTIFIER, actor_options
+from actors.placement import NOTIFIER, actor_options, start_actor
 from alerts.clickhouse_http import ClickHouseHttp, StoreUrl
 from alerts.journal import PENDING_MAX, Journal, Line
 from alerts.outgoing import HttpMessage, Mail, NotConfigured
@@ -269,8 +268,4 @@ class NotifierActor(Notifier):
 
 def start_notifier(store_url: StoreUrl, settings: AlertSettings) -> "ActorHandle[Any]":
     """The notifier's actor, started if there is none."""
-    actor: Any = ray.remote(NotifierActor)
-    handle: ActorHandle[Any] = actor.options(**actor_options(NOTIFIER, CPUS, CALLS_MAX)).remote(
-        store_url, settings
-    )
-    return handle
+    return start_actor(NotifierActor, actor_options(NOTIFIER, CPUS, CALLS_MAX), store_url, settings)

@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
-import ray
 from pydantic import SecretStr
 from ray.actor import ActorHandle
 
 from actors.metrics_reporter import MetricsReporter
-from actors.placement import actor_options, partition_writer_name
+from actors.placement import actor_options, partition_writer_name, start_actor
 from core.clock import Clock, SystemClock
 from core.errors import WalError
 from core.metric_names import BUFFERED_BYTES, BUFFERED_ROWS, WAL_BYTES, WAL_DAMAGED_BYTES
@@ -182,6 +181,4 @@ def start_partition_writer(
 ) -> "ActorHandle[Any]":
     """The partition's actor, started on its node if there is none: its WAL is on that node's disk."""
     options = actor_options(partition_writer_name(partition), CPUS, CALLS_MAX, node_id)
-    actor: Any = ray.remote(PartitionWriterActor)
-    handle: ActorHandle[Any] = actor.options(**options).remote(partition, settings, data_dir, store_url)
-    return handle
+    return start_actor(PartitionWriterActor, options, partition, settings, data_dir, store_url)

@@ -2,6 +2,8 @@
 
 from typing import Any, Final
 
+import ray
+from ray.actor import ActorHandle
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 NAMESPACE: Final = "logray"
@@ -53,3 +55,10 @@ def actor_options(name: str, cpus: float, calls_max: int, node_id: str | None = 
     if node_id is not None:
         options["scheduling_strategy"] = NodeAffinitySchedulingStrategy(node_id, soft=False)
     return options
+
+
+def start_actor(actor_class: type, options: dict[str, Any], *arguments: Any) -> "ActorHandle[Any]":
+    """The actor of these options: the living one of that name, else a new one made with the arguments."""
+    actor: Any = ray.remote(actor_class)
+    handle: ActorHandle[Any] = actor.options(**options).remote(*arguments)
+    return handle

@@ -13,12 +13,11 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import orjson
-import ray
 from pydantic import SecretStr
 from ray.actor import ActorHandle
 
 from actors.metrics_reporter import MetricsReporter
-from actors.placement import QUERY_PLANNER, actor_options
+from actors.placement import QUERY_PLANNER, actor_options, start_actor
 from core.clock import Clock, SystemClock
 from core.errors import LograyError, NotFound
 from core.metric_names import SEARCH_LATENCY, SEARCHES, SEARCHES_RUNNING, SEARCHES_WAITING
@@ -213,7 +212,4 @@ class QueryPlannerActor(QueryPlanner):
 def start_query_planner(settings: SearchSettings, store_url: SecretStr) -> "ActorHandle[Any]":
     """The planner's actor, started if there is none."""
     calls_max = settings.concurrency_max + settings.queue_max + CALLS_BESIDE_SEARCHES
-    options = actor_options(QUERY_PLANNER, CPUS, calls_max)
-    actor: Any = ray.remote(QueryPlannerActor)
-    handle: ActorHandle[Any] = actor.options(**options).remote(settings, store_url)
-    return handle
+    return start_actor(QueryPlannerActor, actor_options(QUERY_PLANNER, CPUS, calls_max), settings, store_url)

@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
-import ray
 from pydantic import SecretStr
 from ray.actor import ActorHandle
 from ray.exceptions import ActorUnavailableError, RayError
@@ -20,7 +19,7 @@ from actors.embedded_clickhouse import start_embedded_clickhouse
 from actors.metrics_hub import start_metrics_hub
 from actors.nodes import ClusterNode, living_nodes, partitions_of
 from actors.partition_writer import start_partition_writer
-from actors.placement import SUPERVISOR, actor_options, tcp_listener_name
+from actors.placement import SUPERVISOR, actor_options, start_actor, tcp_listener_name
 from actors.query_planner import start_query_planner
 from actors.tcp_listener import start_tcp_listener
 from core.clock import Clock, SystemClock
@@ -287,7 +286,4 @@ class SupervisorActor(Supervisor):
 
 def start_supervisor(settings: Settings) -> "ActorHandle[Any]":
     """The supervisor's actor, started if there is none."""
-    options = actor_options(SUPERVISOR, CPUS, CALLS_MAX)
-    actor: Any = ray.remote(SupervisorActor)
-    handle: ActorHandle[Any] = actor.options(**options).remote(settings)
-    return handle
+    return start_actor(SupervisorActor, actor_options(SUPERVISOR, CPUS, CALLS_MAX), settings)

@@ -16,12 +16,11 @@ from datetime import UTC
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-import ray
 from ray.actor import ActorHandle
 
 from actors.metrics_reporter import MetricsReporter
 from actors.named import NamedActors
-from actors.placement import actor_options, tcp_listener_name
+from actors.placement import actor_options, start_actor, tcp_listener_name
 from actors.writer_directory import WriterDirectory
 from core.clock import Clock, SystemClock
 from core.errors import SettingsError
@@ -260,6 +259,4 @@ class TcpListenerActor:
 def start_tcp_listener(number: int, settings: Settings, node_id: str) -> ActorHandle[Any]:
     """The actor of a node's worker `number`, from 0, started there if there is none."""
     options = actor_options(tcp_listener_name(node_id, number), CPUS, CALLS_MAX, node_id)
-    actor: Any = ray.remote(TcpListenerActor).options(**options)
-    handle: ActorHandle[Any] = actor.remote(settings)
-    return handle
+    return start_actor(TcpListenerActor, options, settings)
