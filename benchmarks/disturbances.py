@@ -27,8 +27,8 @@ VICTIMS: Final = (
     "haproxy",
 )
 SEARCHES: Final = ("timeout", "level:error AND service:checkout-api", "status_code:503", "duration_ms:>8990")
-LAG_EVERY_S: Final = 0.5
-LAG_POLL_S: Final = 0.02
+LAG_EVERY_S: Final = 2.0
+LAG_POLL_S: Final = 0.1  # each poll is a search: more would be a load of its own
 LAG_GIVE_UP_S: Final = 60.0
 
 

@@ -30,6 +30,10 @@ DIRECTORY: Final = Path(__file__).parent / "migrations"
 DEDUPLICATION_WINDOW: Final = 50_000
 DEDUPLICATION_WINDOW_S: Final = 30 * 24 * 3600
 
+# A merge costs as much as a quarter of an insert: with a base of 10 instead of 5 a log is merged a third less
+# often, for about twice the parts (docs/performance.md).
+FEWER_MERGES: Final = "merge_selector_base = 10"
+
 SCHEMA_MIGRATIONS: Final = """
 CREATE TABLE IF NOT EXISTS schema_migrations {on_cluster}
 (
@@ -120,7 +124,7 @@ def _single(place: str, text: str) -> str:
         "on_cluster": "",
         "engine": text,
         "settings": f"non_replicated_deduplication_window = {DEDUPLICATION_WINDOW}, "
-        "fsync_after_insert = 1, fsync_part_directory = 1, "
+        f"fsync_after_insert = 1, fsync_part_directory = 1, {FEWER_MERGES}, "
         # The embedded ClickHouse has 4 merge slots; by default large merges would wait for 8 free ones.
         "number_of_free_entries_in_pool_to_lower_max_size_of_merge = 2",
         "distributed": "",
@@ -140,7 +144,7 @@ def _replicated(place: str, text: str, cluster: str, database: str) -> str:
         "engine": f"Replicated{text}",
         "settings": f"replicated_deduplication_window = {DEDUPLICATION_WINDOW}, "
         f"replicated_deduplication_window_seconds = {DEDUPLICATION_WINDOW_S}, "
-        "fsync_after_insert = 1, fsync_part_directory = 1",
+        f"fsync_after_insert = 1, fsync_part_directory = 1, {FEWER_MERGES}",
     }[place]
 
 
