@@ -41,11 +41,10 @@ from query.request import (
     parse_request,
 )
 from query.search import Search, position_of, search_of
-from query.session import Session
+from query.session import STATEMENTS_MAX, Session
 from storage.clickhouse import ClickHouse
 
 CPUS: Final = 0.1
-STATEMENTS_PER_SEARCH: Final = 2  # at once
 CALLS_BESIDE_SEARCHES: Final = 16  # observe and the like, whatever waits
 
 log = logging.getLogger(__name__)
@@ -67,7 +66,7 @@ class QueryPlanner:
         self._admission = Admission(settings.concurrency_max, settings.queue_max, settings.queue_wait_s)
         self._dictionary: bool | None = None  # whether the index's dictionary can be read; not known yet
         self._threads = ThreadPoolExecutor(
-            settings.concurrency_max * STATEMENTS_PER_SEARCH, thread_name_prefix="search"
+            settings.concurrency_max * STATEMENTS_MAX, thread_name_prefix="search"
         )
 
     async def search(self, body: Mapping[str, Any]) -> bytes:

@@ -178,7 +178,7 @@ def _data_directory(kept: Path | None) -> Iterator[Path]:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Measure searches on an instance of its own.")
     parser.add_argument("--rows", type=int, default=20_000_000)
-    parser.add_argument("--runs", type=int, default=15, help="warm runs of each search")
+    parser.add_argument("--runs", type=int, default=40, help="warm runs of each search")
     parser.add_argument("--data", type=Path, help="a data directory to fill, or to use as it is, and to keep")
     parser.add_argument("--only", default="", help="only searches whose name contains this")
     return parser.parse_args()

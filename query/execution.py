@@ -10,11 +10,10 @@ import orjson
 from core.errors import InvalidSearch, SearchTimeout
 from query.aggregation_answer import Rows, aggregation_answer
 from query.answers import Row, answer_log, position, stored_rows
-from query.ast import MatchAll
 from query.highlights import highlights
 from query.index_values import values_by_index
 from query.known import Filter
-from query.learning import Learned, learn
+from query.learning import Learned, learn, table_facts
 from query.plan.facts import TableFacts
 from query.plan.nodes import (
     Buckets,
@@ -35,6 +34,7 @@ from query.render import GROUPS_MAX, groups_statement, page_statement
 from query.render_index import dictionary_statement
 from query.search import Search, TimeRange
 from query.session import Session
+from query.together import all_done
 
 TOO_MANY_GROUPS = f"gives more than {GROUPS_MAX} groups: narrow the search or take a longer interval"
 
@@ -74,17 +74,22 @@ class Execution:
         """
         try:
             plan = await self._plan()
-            await self._page(plan)
-            await self._total(plan)
-            for buckets in plan.aggregations:
-                self._found.aggregations[buckets.name] = await self._aggregation(buckets)
+            parts = (self._page_and_total(plan), *map(self._aggregation, plan.aggregations))
+            await all_done(*parts)
         except SearchTimeout as timeout:
             raise SearchTimeout(timeout.reason, orjson.loads(self._body())) from None
         # Off the event loop: thousands of logs take their time, and other searches go on meanwhile.
         return await asyncio.to_thread(self._body)
 
+    async def _page_and_total(self, plan: Plan) -> None:
+        if isinstance(plan.total, TotalOfPage):
+            await self._page(plan)
+            await self._total(plan)
+        else:
+            await all_done(self._page(plan), self._total(plan))
+
     async def _plan(self) -> Plan:
-        learned = await learn(self._session, self._search.query, self._dictionary)
+        learned = await learn(self._session, self._search.query, self._search.range, self._dictionary)
         self._learned, self._filter = learned, learned.filter
         traits = traits_of(self._search.query, learned.facts.matching is not None)
         return plan_search(self._search, traits, learned.facts, self._count_budget_s)
@@ -138,7 +143,7 @@ class Execution:
             left_s = ends_s - self._session.clock.monotonic_s()
             count = await self._count_within(slice_, left_s) if left_s > 0 else None
             if count is None:
-                self._set_total(max(counted, self._search.offset + len(self._found.logs)), "gte")
+                self._set_total(counted, "gte")
                 return
             counted += count
         self._set_total(counted)
@@ -158,16 +163,27 @@ class Execution:
     def _set_total(self, total: int, relation: str = "eq") -> None:
         self._found.total, self._found.relation = total, relation
 
-    async def _aggregation(self, buckets: Buckets) -> Any:
+    async def _aggregation(self, buckets: Buckets) -> None:
         part = f"aggregations.{buckets.name}"
-        rows = await self._group_rows(part, buckets.groups)
-        keys = buckets.by_table.keys
-        only = [str(row[0]) for row in rows] if keys and isinstance(keys[0], ValueKey) else None
-        inner = {}
-        for each in buckets.inner:
+        rows: Rows = ()
+        inner: dict[str, Rows] = {}
+
+        async def outer() -> None:
+            nonlocal rows
+            rows = await self._group_rows(part, buckets.groups)
+
+        async def inside(each: Buckets, only: Sequence[str] | None) -> None:
             assert isinstance(each.groups, Groups), "the dictionary knows single fields only"
             inner[each.name] = await self._rows_of(f"{part}.{each.name}", each.groups, only)
-        return aggregation_answer(buckets, rows, inner)
+
+        keys = buckets.by_table.keys
+        if keys and isinstance(keys[0], ValueKey):  # only the top values are looked into
+            await outer()
+            only = [str(row[0]) for row in rows]
+            await all_done(*(inside(each, only) for each in buckets.inner))
+        else:
+            await all_done(outer(), *(inside(each, None) for each in buckets.inner))
+        self._found.aggregations[buckets.name] = aggregation_answer(buckets, rows, inner)
 
     async def _group_rows(self, part: str, groups: Groups | DictionaryValues | IndexValues) -> Rows:
         if isinstance(groups, Groups):
@@ -184,7 +200,7 @@ class Execution:
     async def _holds(self, guard: TimeRange | None) -> bool:
         if guard is None:
             return True
-        return guard.covers((await learn(self._session, MatchAll(), dictionary=False)).facts.span)
+        return guard.covers((await table_facts(self._session)).span)
 
     async def _rows_of(self, part: str, groups: Groups, only: Sequence[str] | None) -> Rows:
         rows = await self._session.run(part, groups.source, groups_statement(self._filter, groups, only))
@@ -199,22 +215,26 @@ class Execution:
             for log, marked in zip(logs, highlights(search.query, found.logs), strict=True):
                 log["_highlights"] = marked
         full = search.limit > 0 and len(logs) >= search.limit
+        total = found.total
+        if total is not None and found.relation == "gte":
+            total = max(total, search.offset + len(logs))
         answer: dict[str, Any] = {
             "logs": logs,
-            "total": found.total,
+            "total": total,
             "total_relation": found.relation,
             "took_ms": round((self._session.clock.monotonic_s() - self._began_s) * 1000, 1),
             "next_cursor": str(position(found.logs[-1])) if full else None,
         }
         if search.aggregations:
-            answer["aggregations"] = found.aggregations
+            names = [name for name, _ in search.aggregations if name in found.aggregations]
+            answer["aggregations"] = {name: found.aggregations[name] for name in names}
         if search.explain:
             answer["explain"] = self._explained()
         return orjson.dumps(answer)
 
     def _explained(self) -> dict[str, Any]:
         """The query as it was understood, which source answered what, and what that cost."""
-        ran = self._session.ran
+        ran = sorted(self._session.ran, key=lambda each: each.began_s)
         return {
             "query": str(self._search.query),
             "range": str(self._search.range),

@@ -4,11 +4,11 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, Final
 
-from query.ast import MatchAll, Node
+from query.ast import Node
 from query.catalog import FIELDS, Field, Kind
 from query.iso import iso
 from query.known import Filter
-from query.learning import learn
+from query.learning import table_facts
 from query.plan.facts import TableFacts
 from query.plan.nodes import Piece
 from query.plan.slices import newest_range
@@ -30,7 +30,7 @@ async def list_fields(session: Session, search: Search) -> dict[str, Any]:
 
     `complete` is false when only the newest logs, from `from` on, were looked at. Raises SearchTimeout.
     """
-    facts = (await learn(session, MatchAll(), dictionary=False)).facts
+    facts = await table_facts(session)
     range_ = listed_range(search.range, facts)
     found = await session.run("fields", "table", fields_statement(search.query, range_))
     shown = range_.intersection(facts.span)

@@ -19,7 +19,7 @@ async def values_by_index(session: Session, learned: Learned, values: IndexValue
     filter_ = learned.filter
     query_sum = index_sum(filter_.query, filter_.known)
     if query_sum is None:
-        filter_, _ = await with_counts(session, filter_)
+        filter_ = await with_counts(session, filter_)
         query_sum = index_sum(filter_.query, filter_.known)
     tokens = None if query_sum is None else await value_tokens(session, values.field)
     if query_sum is None or tokens is None or len(tokens) * len(query_sum) > SETS_MAX:

@@ -13,15 +13,17 @@ from query.known import Filter, Known
 from query.plan.facts import Part, TableFacts
 from query.render_index import (
     EXPANSION_MAX,
+    PARTS,
+    counts_statement,
     expandable,
     expansion_statement,
-    knowledge_statement,
-    sets_statement,
     value_count_statement,
 )
 from query.render_where import index_condition
+from query.search import ALWAYS, TimeRange
 from query.session import Session
 from query.statement import Binds, Statement
+from query.together import gathered
 from query.tokens import leaves, own_tokens
 
 TERMS_MAX: Final = 8  # that are looked up in the dictionary: each costs the store some milliseconds
@@ -45,47 +47,104 @@ async def has_dictionary(session: Session) -> bool:
     return bool(rows) and "MergeTree" in rows[0][0]
 
 
-async def learn(session: Session, query: Node, dictionary: bool) -> Learned:
-    """All that is known of a query; without a dictionary (a Distributed table) terms stay what they are."""
+async def learn(session: Session, query: Node, range_: TimeRange, dictionary: bool) -> Learned:
+    """All that is known of a query; without a dictionary (a Distributed table) terms stay what they are.
+
+    The index knows no times: its counts are the range's only when that holds every log that was counted.
+    So where they may be taken for the range's, the parts are looked at after the counts.
+    """
+    asking = _Asking(session, range_, dictionary)
     known = Known(await _expansions(session, query) if dictionary else {})
-    filter_ = Filter(query, known)
-    if (
-        dictionary
-        and not isinstance(query, And | Or | Not)
-        and query not in known.expansions
-        and expandable(query)
-    ):
-        matching = await _value_count(session, query)  # before the parts, as every count
-        parts, _ = await _ask(session, [])
-        return _learned(filter_, parts, matching, dictionary)
-    if index_condition(filter_, Binds()) is not None:
-        parts, counts = await _ask(session, [filter_])
-        return _learned(filter_, parts, counts[0], dictionary)
-    by_sum = index_sum(query, known)
-    if by_sum is None:
-        return await _learn_slowly(session, filter_, dictionary)
-    sets = [tokens for tokens in by_sum if tokens]
-    parts, counts = await _ask(session, sets)
-    counted = dict(zip(sets, counts, strict=True)) | {EVERY: sum(part.rows for part in parts)}
-    return _learned(filter_, parts, _value(by_sum, counted), dictionary)
+    if not dictionary or isinstance(query, And | Or | Not) or query in known.expansions:
+        return await asking.by_index(Filter(query, known))
+    if expandable(query):
+        return await asking.by_values(query)
+    return await asking.by_index(Filter(query, known))
+
+
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    """The ways to learn, from the cheapest on."""
+
+    session: Session
+    range: TimeRange
+    dictionary: bool
+
+    async def by_values(self, leaf: Leaf) -> Learned:
+        """A term that too many values pass is counted by the values of its field."""
+        matching = await _value_count(self.session, leaf)  # before the parts, as every count
+        return self.learned(Filter(leaf), await self.parts(), matching)
+
+    async def by_index(self, filter_: Filter) -> Learned:
+        """The index counts the query as it is, or as a sum over sets of tokens."""
+        if index_condition(filter_, Binds()) is not None:
+            parts, (matching,) = await self.parts_and_counts([filter_])
+            return self.learned(filter_, parts, matching)
+        by_sum = index_sum(filter_.query, filter_.known)
+        if by_sum is None:
+            return await self.by_alternatives(filter_)
+        return await self.by_sum(filter_, by_sum)
+
+    async def by_alternatives(self, filter_: Filter) -> Learned:
+        """Forms of values that no log has are found out, which makes the sum shorter."""
+        filter_ = await with_counts(self.session, filter_)
+        by_sum = index_sum(filter_.query, filter_.known)
+        if by_sum is None:
+            return self.learned(filter_, await self.parts(), None)
+        return await self.by_sum(filter_, by_sum)
+
+    async def by_sum(self, filter_: Filter, by_sum: Sum) -> Learned:
+        """One statement for all sets of the sum."""
+        sets = [tokens for tokens in by_sum if tokens]
+        parts, counts = await self.parts_and_counts(sets)
+        counted = dict(zip(sets, counts, strict=True)) | {EVERY: sum(part.rows for part in parts)}
+        return self.learned(filter_, parts, _value(by_sum, counted))
+
+    async def parts_and_counts(
+        self, filters: Sequence[Filter | Tokens]
+    ) -> tuple[tuple[Part, ...], list[int]]:
+        """The parts, and the count of each filter."""
+        parts, counts = await gathered(self.parts(), _counts(self.session, "matching", filters))
+        if self.range != ALWAYS and self.range.covers(TableFacts(parts).span):
+            parts = await self.parts()  # as they are after the counts
+        return parts, counts
+
+    async def parts(self) -> tuple[Part, ...]:
+        """Time and rows of each part of the table."""
+        rows = await self.session.run("facts", "parts", PARTS)
+        return tuple(Part(*row) for row in rows if row[2])
+
+    def learned(self, filter_: Filter, parts: tuple[Part, ...], matching: int | None) -> Learned:
+        """All of it."""
+        return Learned(filter_, TableFacts(parts, matching, self.dictionary))
+
+
+async def table_facts(session: Session) -> TableFacts:
+    """The parts alone."""
+    return TableFacts(await _Asking(session, ALWAYS, dictionary=False).parts())
 
 
 async def counted_sums(session: Session, part: str, sums: Sequence[Sum], logs: int) -> list[int]:
     """The value of each sum; all its sets are counted in one statement."""
     sets = list(dict.fromkeys(tokens for each in sums for tokens in each if tokens))
-    counts = {EVERY: logs}
-    if sets:
-        (row,) = await session.run(part, "index", sets_statement(sets))
-        counts |= dict(zip(sets, map(int, row), strict=True))
-    return [_value(each, counts) for each in sums]
+    counted = dict(zip(sets, await _counts(session, part, sets), strict=True)) | {EVERY: logs}
+    return [_value(each, counted) for each in sums]
 
 
-async def with_counts(session: Session, filter_: Filter) -> tuple[Filter, tuple[Part, ...]]:
-    """The same filter without forms of values that no log has (`"503"` where all have 503); and the parts."""
+async def with_counts(session: Session, filter_: Filter) -> Filter:
+    """The same filter without forms of values that no log has (`"503"` where all have 503)."""
     tokens = _alternatives(filter_)
-    parts, counts = await _ask(session, [frozenset([token]) for token in tokens])
-    known = Known(filter_.known.expansions, dict(zip(tokens, counts, strict=True)))
-    return Filter(filter_.query, known), parts
+    counts = await _counts(session, "forms", [frozenset([token]) for token in tokens])
+    return Filter(filter_.query, Known(filter_.known.expansions, dict(zip(tokens, counts, strict=True))))
+
+
+async def _counts(session: Session, part: str, filters: Sequence[Filter | Tokens]) -> list[int]:
+    if not filters:
+        return []
+    counts = {
+        int(place): int(logs) for place, logs in await session.run(part, "index", counts_statement(filters))
+    }
+    return [counts[place] for place in range(len(filters))]
 
 
 async def _value_count(session: Session, leaf: Leaf) -> int | None:
@@ -99,27 +158,6 @@ async def _value_count(session: Session, leaf: Leaf) -> int | None:
         session.check_time()  # it was the search's own time that ran out
         return None
     return None if unclear else int(count)
-
-
-async def _learn_slowly(session: Session, filter_: Filter, dictionary: bool) -> Learned:
-    filter_, parts = await with_counts(session, filter_)
-    by_sum = index_sum(filter_.query, filter_.known)
-    logs = sum(part.rows for part in parts)
-    if by_sum is None:
-        return _learned(filter_, parts, None, dictionary)
-    return _learned(filter_, parts, (await counted_sums(session, "matching", [by_sum], logs))[0], dictionary)
-
-
-async def _ask(session: Session, filters: Sequence[Filter | Tokens]) -> tuple[tuple[Part, ...], list[int]]:
-    """The parts, and the count of each filter."""
-    rows = await session.run("facts", "index" if filters else "parts", knowledge_statement(filters))
-    counts = {row[0]: int(row[3]) for row in rows if row[0] >= 0}
-    parts = tuple(Part(*row[1:]) for row in rows if row[0] < 0 and row[3])
-    return parts, [counts[place] for place in range(len(filters))]
-
-
-def _learned(filter_: Filter, parts: tuple[Part, ...], matching: int | None, dictionary: bool) -> Learned:
-    return Learned(filter_, TableFacts(parts, matching, dictionary))
 
 
 def _value(by_sum: Sum, counts: Mapping[Tokens, int]) -> int:

@@ -1,6 +1,7 @@
 """The statements that ask the text index alone: counts of tokens, of sets of tokens, and its dictionary."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from query.ast import And, FieldExists, Leaf, MatchAll, Not, Or, Regex, Wildcard, Words
@@ -18,32 +19,23 @@ INDEX: Final = "tokens_index"
 EXPANSION_MAX: Final = 2000  # tokens that one term may stand for
 EXPANSION_BUDGET_S: Final = 1.0  # past it the term is searched in the logs themselves
 
-PARTS: Final = (
-    "SELECT -1 AS place, toUnixTimestamp64Nano(min(timestamp)) AS first,"
-    " toUnixTimestamp64Nano(max(timestamp)) AS last, count() AS logs FROM logs GROUP BY _part"
+PARTS: Final = Statement(
+    "SELECT toUnixTimestamp64Nano(min(timestamp)) AS first, toUnixTimestamp64Nano(max(timestamp)) AS last,"
+    " count() AS logs FROM logs GROUP BY _part"
 )
 
 
-def knowledge_statement(filters: Sequence[Filter | Tokens]) -> Statement:
-    """How many logs match each filter, or have all of its tokens; and of each part its span and its logs.
+def counts_statement(filters: Iterable[Filter | Tokens]) -> Statement:
+    """How many logs match each filter, or have all of its tokens: rows of place and logs, in any order.
 
-    Rows are place (-1: a part), first and last timestamp of a part (ns), and logs. The filters must be such
-    that the index counts them by itself. None of it reads logs.
+    The filters must be such that the index counts them by itself: no logs are read.
     """
-    if not filters:
-        return Statement(PARTS)
     bind = Binds()
-    counts = ", ".join(f"(SELECT count() FROM logs WHERE {_counted(each, bind)})" for each in filters)
-    pairs = f"SELECT arrayJoin(arrayEnumerate([{counts}] AS counts)) - 1 AS place, counts[place + 1] AS logs"
-    counted = f"SELECT place, toInt64(0) AS first, toInt64(0) AS last, logs FROM ({pairs})"
-    return Statement(f"{counted} UNION ALL {PARTS}", bind.values)
-
-
-def sets_statement(sets: Iterable[Tokens]) -> Statement:
-    """How many logs have all tokens of each set: one row."""
-    bind = Binds()
-    counts = [f"(SELECT count() FROM logs WHERE {_counted(each, bind)})" for each in sets]
-    return Statement(f"SELECT {', '.join(counts)}", bind.values)
+    counts = [
+        f"SELECT {place} AS place, count() AS logs FROM logs WHERE {_counted(each, bind)}"
+        for place, each in enumerate(filters)
+    ]
+    return Statement(" UNION ALL ".join(counts), bind.values)
 
 
 def _counted(each: Filter | Tokens, bind: Binds) -> str:
@@ -70,29 +62,23 @@ def expansion_statement(leaves: Sequence[Leaf], database: str, tokens_max: int) 
     """Place of the term, token, and whether the token was cut so that the term cannot be told from it."""
     bind = Binds()
     selects = [
-        select
-        for place, leaf in enumerate(leaves)
-        for select in _expansions(place, leaf, _index(database, bind), tokens_max, bind)
+        _expansion(place, leaf, _index(database, bind), tokens_max, bind) for place, leaf in enumerate(leaves)
     ]
     return Statement(" UNION ALL ".join(selects), bind.values, {"max_execution_time": EXPANSION_BUDGET_S})
 
 
-def _expansions(place: int, leaf: Leaf, index: str, tokens_max: int, bind: Binds) -> list[str]:
+def _expansion(place: int, leaf: Leaf, index: str, tokens_max: int, bind: Binds) -> str:
     assert not isinstance(leaf, MatchAll | Words | And | Or | Not)
     field = field_named(leaf.field)
-    limit = f"LIMIT {tokens_max + 1}"
     if isinstance(leaf, Wildcard) and field.kind is Kind.MESSAGE:
         words = bind(sequence_regex(word_patterns(leaf.pattern)))
-        condition = f"(token < '=' OR token >= '>') AND match(token, {words})"
-        return [f"(SELECT DISTINCT {place} AS place, token, 0 AS cut FROM {index} WHERE {condition} {limit})"]
-    assert isinstance(leaf, Tested)
-    selects = []
-    for prefix in _prefixes(field, leaf):
-        cut, condition = _passing(leaf, field, prefix, bind)
-        selects.append(
-            f"(SELECT DISTINCT {place} AS place, token, {cut} AS cut FROM {index} WHERE {condition} {limit})"
-        )
-    return selects
+        cut, where = "0", f"(token < '=' OR token >= '>') AND match(token, {words})"
+    else:
+        assert isinstance(leaf, Tested)
+        values = _values(leaf, field, bind)
+        cut, where = values.cut, f"{values.there} AND {values.passes}"
+    select = f"SELECT DISTINCT {place} AS place, token, {cut} AS cut FROM {index} WHERE {where}"
+    return f"({select} LIMIT {tokens_max + 1})"
 
 
 def value_count_statement(leaf: Leaf, database: str) -> Statement:
@@ -103,28 +89,39 @@ def value_count_statement(leaf: Leaf, database: str) -> Statement:
     """
     assert isinstance(leaf, Tested)
     bind, field = Binds(), field_named(leaf.field)
-    index = _index(database, bind)
-    cut, condition = _passing(leaf, field, field.token(""), bind)
-    elements = f"(SELECT count() FROM {index} WHERE startsWith(token, {bind(field.element_token(''))}))"
-    unclear = "0" if len(_prefixes(field, leaf)) == 1 else elements
-    sql = f"SELECT sum(cardinality), max({cut}) OR {unclear} > 0 FROM {index} WHERE {condition}"
+    values = _values(leaf, field, bind)
+    whole = f"startsWith(token, {bind(field.token(''))})"
+    sql = (
+        f"SELECT sumIf(cardinality, {values.passes}), max(NOT {whole} OR ({values.passes} AND {values.cut}))"
+        f" FROM {_index(database, bind)} WHERE {values.there}"
+    )
     return Statement(sql, bind.values, {"max_execution_time": EXPANSION_BUDGET_S})
 
 
-def _passing(leaf: Tested, field: Field, prefix: str, bind: Binds) -> tuple[str, str]:
-    """Whether a token of the field was cut, and the condition of those that pass, or may."""
-    value = f"substring(token, {len(prefix.encode()) + 1})"
-    cut = "0" if isinstance(leaf, FieldExists) else f"length({value}) >= {TOKEN_VALUE_BYTES}"
-    there = f"startsWith(token, {bind(prefix)}) AND {value} != ''"
-    if prefix == field.token("") and field.kind is Kind.JSON and not isinstance(leaf, FieldExists):
-        there += f" AND NOT startsWith({value}, '[')"  # of arrays the elements are tested
-    return cut, f"{there} AND ({cut} OR {value_test(leaf, field.kind, bind)(value)})"
+@dataclass(frozen=True, slots=True)
+class _Values:
+    """Conditions on the dictionary's tokens: those of a field, those that pass a term or may, those cut."""
+
+    there: str
+    passes: str
+    cut: str
 
 
-def _prefixes(field: Field, leaf: Leaf) -> list[str]:
-    if field.kind is not Kind.JSON or isinstance(leaf, FieldExists):
-        return [field.token("")]
-    return [field.token(""), field.element_token("")]
+def _values(leaf: Tested, field: Field, bind: Binds) -> _Values:
+    whole, element = field.token(""), field.element_token("")
+    start = len(whole.encode()) + 1
+    assert len(whole) == len(element), "both prefixes end at the same place"
+    value = f"substring(token, {start})"
+    is_whole = f"startsWith(token, {bind(whole)})"
+    if isinstance(leaf, FieldExists):
+        return _Values(f"{is_whole} AND {value} != ''", "true", "0")
+    cut = f"length({value}) >= {TOKEN_VALUE_BYTES}"
+    passes = f"({cut} OR {value_test(leaf, field.kind, bind)(value)})"
+    if field.kind is not Kind.JSON:
+        return _Values(f"{is_whole} AND {value} != ''", passes, cut)
+    # Of arrays the elements are tested; their tokens lie beside those of whole values.
+    there = f"({is_whole} OR startsWith(token, {bind(element)})) AND {value} != ''"
+    return _Values(there, f"NOT ({is_whole} AND startsWith({value}, '[')) AND {passes}", cut)
 
 
 def dictionary_statement(values: DictionaryValues, database: str) -> Statement:

@@ -15,6 +15,7 @@ from query.statement import Statement
 TIMEOUT_CODES: Final = frozenset({159, 394})  # TIMEOUT_EXCEEDED, QUERY_WAS_CANCELLED
 KILL_ATTEMPTS: Final = 50  # a statement that is still on its way to the server cannot be killed yet
 KILL_INTERVAL_S: Final = 0.1
+STATEMENTS_MAX: Final = 2  # of one search at once: further ones wait, so that it takes no more than its share
 REPLY_GRACE_S: Final = (
     1.0  # the server ends a statement at the deadline: its reply is waited for a little longer
 )
@@ -74,6 +75,7 @@ class Store(Protocol):
 class Ran:
     """One statement that ran: for which part of the answer, where the answer came from, and what it cost."""
 
+    began_s: float
     part: str
     source: str
     statement: Statement
@@ -97,13 +99,14 @@ class Ran:
 
 @dataclass(slots=True)
 class Session:
-    """The statements of one search. `deadline_s` is of the clock's monotonic time."""
+    """The statements of one search, STATEMENTS_MAX at once. `deadline_s` is of the clock's monotonic time."""
 
     store: Store
     executor: Executor
     clock: Clock
     deadline_s: float
     ran: list[Ran] = field(default_factory=list)
+    _turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(STATEMENTS_MAX))
 
     @property
     def remaining_s(self) -> float:
@@ -119,23 +122,27 @@ class Session:
 
     async def run(self, part: str, source: str, statement: Statement) -> list[tuple[Any, ...]]:
         """The rows of a statement. Raises SearchTimeout at the deadline, StorageError otherwise."""
-        began, remaining = self.clock.monotonic_s(), self.remaining_s
+        async with self._turns:
+            began_s, remaining_s = self.clock.monotonic_s(), self.remaining_s
+            result = await self._result(statement, remaining_s)
+        ms = (self.clock.monotonic_s() - began_s) * 1000
+        self.ran.append(Ran(began_s, part, source, statement, len(result.rows), result.cost, ms))
+        return result.rows
+
+    async def _result(self, statement: Statement, remaining_s: float) -> Result:
         query_id = f"logray-search-{uuid.uuid4()}"
         settings = {**statement.settings}
-        settings["max_execution_time"] = min(remaining, settings.get("max_execution_time", remaining))
+        settings["max_execution_time"] = min(remaining_s, settings.get("max_execution_time", remaining_s))
         future = self.executor.submit(
             self.store.query, statement.sql, statement.parameters, settings, query_id
         )
         try:
-            result = await finished(future, self.store, query_id, remaining + REPLY_GRACE_S)
+            result: Result = await finished(future, self.store, query_id, remaining_s + REPLY_GRACE_S)
         except StorageError as error:
             if error.code in TIMEOUT_CODES:
                 raise SearchTimeout("the search took longer than its timeout") from None
             raise
-        ms = (self.clock.monotonic_s() - began) * 1000
-        self.ran.append(Ran(part, source, statement, len(result.rows), result.cost, ms))
-        rows: list[tuple[Any, ...]] = result.rows
-        return rows
+        return result
 
 
 async def finished(future: "Future[Any]", store: Store, query_id: str, timeout_s: float) -> Any:
