@@ -131,19 +131,19 @@ def close(found: Any, wanted: Any) -> bool:
 
 
 @pytest.mark.parametrize("order", ["desc", "asc"])
-async def test_pages_by_cursor_and_by_offset_agree_and_neither_skip_nor_repeat(
+async def test_pages_among_thousands_of_equal_timestamps_neither_skip_nor_repeat_by_cursor_or_offset(
     clickhouse: ClickHouse, search: Searcher, order: str
 ) -> None:
-    logs = [{"timestamp": f"2024-01-{1 + n % 3:02d}T00:00:00Z", "message": f"same {n}"} for n in range(900)]
+    logs = [{"timestamp": f"2024-01-{1 + n % 3:02d}T00:00:00Z", "message": f"same {n}"} for n in range(9000)]
     stored = stored_logs(clickhouse, logs)
     found: list[str] = []
     cursor = None
     while True:
-        by_offset = await search(query="same", order=order, limit=70, offset=len(found))
-        page = await search(query="same", order=order, limit=70, **({"cursor": cursor} if cursor else {}))
+        by_offset = await search(query="same", order=order, limit=700, offset=len(found))
+        page = await search(query="same", order=order, limit=700, **({"cursor": cursor} if cursor else {}))
         ids = [log["_id"] for log in page["logs"]]
         assert ids == [log["_id"] for log in by_offset["logs"]]
-        assert page["total"] == by_offset["total"] == 900
+        assert page["total"] == by_offset["total"] == 9000
         found += ids
         cursor = page["next_cursor"]
         if cursor is None:
