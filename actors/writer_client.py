@@ -17,14 +17,15 @@ from ray.exceptions import RayError, RayTaskError
 from actors.placement import NAMESPACE, partition_writer_name
 from core.clock import Clock
 from core.errors import LograyError, Overloaded, WalError
-from core.limits import MIB
+from core.limits import MIB, REQUEST_FLATTENED_BYTES_MAX
 from core.log_batch import LogBatch
 from storage.wal.payload import encode, merge
 from storage.wal.recent_calls import CALL_ID_BYTES
 
 CALL_BYTES: Final = 2 * MIB
 CALLS_AT_ONCE: Final = 2  # per partition: one is prepared and sent while the other waits for its fsync
-QUEUE_BYTES_MAX: Final = 32 * MIB  # of one client, not yet handed over; past it: Overloaded
+# Of one client, not yet handed over; past it: Overloaded. The largest batch of a request must fit.
+QUEUE_BYTES_MAX: Final = REQUEST_FLATTENED_BYTES_MAX
 MERGE_ROWS: Final = 1000  # small batches are put together up to this: each costs the reader 50 µs
 CALL_DEADLINE_S: Final = 10.0  # for a writer that died to come back
 RETRY_PAUSE_S_MIN: Final = 0.05

@@ -1,4 +1,4 @@
-"""What happens while the load is on: random kills, a store that hangs, searches; how soon logs are found."""
+"""What happens meanwhile: kills, a store that hangs or is slow, searches; and how soon logs are found."""
 
 import os
 import random
@@ -27,6 +27,9 @@ VICTIMS: Final = (
     "haproxy",
 )
 SEARCHES: Final = ("timeout", "level:error AND service:checkout-api", "status_code:503", "duration_ms:>8990")
+STORE_FROM_S: Final = 10.0  # after the begin the store hangs, or is slow
+THROTTLE_PERIOD_S: Final = 1.0
+THROTTLED_SHARE: Final = 0.8  # of each period the store stands still
 LAG_EVERY_S: Final = 2.0
 LAG_POLL_S: Final = 0.1  # each poll is a search: more would be a load of its own
 LAG_GIVE_UP_S: Final = 60.0
@@ -47,7 +50,8 @@ class Disturbances:
     """What shall happen; 0 is never."""
 
     kill_every_s: float = 0.0
-    store_hangs_s: float = 0.0  # once, from 10 s after the begin
+    store_hangs_s: float = 0.0  # once
+    store_slow_s: float = 0.0  # once
     searches_at_once: int = 0
     lag: bool = False
 
@@ -60,6 +64,7 @@ class Disturbances:
             for work, wanted in (
                 (self._kill, self.kill_every_s > 0),
                 (self._hang, self.store_hangs_s > 0),
+                (self._throttle, self.store_slow_s > 0),
                 (self._measure_lag, self.lag),
                 *[(self._search, True)] * self.searches_at_once,
             ):
@@ -82,13 +87,19 @@ class Disturbances:
                     break
 
     def _hang(self, instance: Instance, _: Seen, ended: threading.Event) -> None:
-        if ended.wait(10.0):
+        if ended.wait(STORE_FROM_S):
             return
-        processes = instance_processes(instance.instance_id)
-        store = next(pid for pid, name in processes.items() if name == "EmbeddedClickHouseActor")
-        os.kill(store, signal.SIGSTOP)
-        ended.wait(self.store_hangs_s)
-        os.kill(store, signal.SIGCONT)
+        with stopped_store(instance):
+            ended.wait(self.store_hangs_s)
+
+    def _throttle(self, instance: Instance, _: Seen, ended: threading.Event) -> None:
+        if ended.wait(STORE_FROM_S):
+            return
+        until_s = time.monotonic() + self.store_slow_s
+        while time.monotonic() < until_s and not ended.is_set():
+            with stopped_store(instance):
+                ended.wait(THROTTLE_PERIOD_S * THROTTLED_SHARE)
+            ended.wait(THROTTLE_PERIOD_S * (1 - THROTTLED_SHARE))
 
     def _measure_lag(self, instance: Instance, seen: Seen, ended: threading.Event) -> None:
         session = requests.Session()
@@ -132,6 +143,18 @@ class Disturbances:
                 seen.searches_ms.append((time.monotonic() - began_s) * 1000)
             else:
                 seen.searches_failed += 1
+
+
+@contextmanager
+def stopped_store(instance: Instance) -> Iterator[None]:
+    """The embedded ClickHouse stands still while the context lasts."""
+    processes = instance_processes(instance.instance_id)
+    store = next(pid for pid, name in processes.items() if name == "EmbeddedClickHouseActor")
+    os.kill(store, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(store, signal.SIGCONT)
 
 
 def quantiles(values: list[float], digits: int = 2) -> dict[str, float]:

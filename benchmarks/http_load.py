@@ -4,6 +4,7 @@ import gzip
 import socket
 import threading
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -19,14 +20,29 @@ class Outcome:
     """What the answers were: (moment, time to the acknowledgement) in seconds, refusals, failures."""
 
     acknowledged: list[tuple[float, float]] = field(default_factory=list)
-    refused: int = 0  # 429 and 503
+    refusals: Counter[int] = field(default_factory=Counter)  # 429 and 503
+    without_retry_after: int = 0  # of the refusals
     failed: int = 0  # anything else, and broken connections
     lasted_s: float = 0.0
+
+    @property
+    def refused(self) -> int:
+        """Refusals of either kind."""
+        return self.refusals.total()
+
+    @property
+    def answered(self) -> int:
+        """Requests that were sent, whatever came of them."""
+        return len(self.acknowledged) + self.refused + self.failed
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Where to send, how fast (logs a second; 0: as fast as it goes), how long, over how many connections."""
+    """Where to send, how fast (logs a second; 0: as fast as it goes), how long, over how many connections.
+
+    After a refusal a connection rests, as a polite sender does; without a rest, more connections than the
+    service has requests under way make an open loop: requests come at the rate, whatever the answers are.
+    """
 
     host: str
     port: int
@@ -35,6 +51,7 @@ class Plan:
     duration_s: float
     connections: int
     compressed: bool = False
+    rest_after_refusal_s: float = PAUSE_AFTER_FAILURE_S
 
 
 class HttpLoad:
@@ -45,6 +62,7 @@ class HttpLoad:
         self._began_s = 0.0
         self._sent = 0
         self._lock = threading.Lock()
+        self._filling = threading.Lock()  # a request is filled in place
         self._stopped = threading.Event()
 
     def stop(self) -> None:
@@ -55,48 +73,46 @@ class HttpLoad:
         """Send until the time is over; the answers to what was sent are awaited."""
         outcomes = [Outcome() for _ in range(self._plan.connections)]
         self._began_s = time.monotonic()
-        threads = [
-            threading.Thread(target=self._connection, args=(number, outcome))
-            for number, outcome in enumerate(outcomes)
-        ]
+        threads = [threading.Thread(target=self._connection, args=(outcome,)) for outcome in outcomes]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
         return Outcome(
             sorted(pair for outcome in outcomes for pair in outcome.acknowledged),
-            sum(outcome.refused for outcome in outcomes),
+            sum((outcome.refusals for outcome in outcomes), Counter()),
+            sum(outcome.without_retry_after for outcome in outcomes),
             sum(outcome.failed for outcome in outcomes),
             time.monotonic() - self._began_s,
         )
 
-    def _connection(self, number: int, outcome: Outcome) -> None:
-        own = self._requests[number :: self._plan.connections]
-        sent = 0
+    def _connection(self, outcome: Outcome) -> None:
         connection: socket.socket | None = None
         while self._wait_for_turn():
-            request = own[sent % len(own)]
-            sent += 1
             ticket = self._ledger.number()
-            body = request.fill(self._ledger.run, ticket * LOGS_PER_REQUEST, time.time())
+            request = self._requests[ticket % len(self._requests)]
+            with self._filling:
+                body = request.fill(self._ledger.run, ticket * LOGS_PER_REQUEST, time.time())
             began_s = time.monotonic()
             try:
                 connection = connection or self._connect()
-                status = self._exchange(connection, body)
+                status, retry_after = self._exchange(connection, body)
             except OSError:
                 if connection is not None:
                     connection.close()
-                connection, status = None, 0
+                connection, status, retry_after = None, 0, False
             ended_s = time.monotonic()
             if status == 202:
                 self._ledger.acknowledge(ticket)
                 outcome.acknowledged.append((ended_s - self._began_s, ended_s - began_s))
                 continue
             if status in (429, 503):
-                outcome.refused += 1
+                outcome.refusals[status] += 1
+                outcome.without_retry_after += not retry_after
+                time.sleep(self._plan.rest_after_refusal_s)
             else:
                 outcome.failed += 1
-            time.sleep(PAUSE_AFTER_FAILURE_S)
+                time.sleep(PAUSE_AFTER_FAILURE_S)
         if connection is not None:
             connection.close()
 
@@ -116,7 +132,7 @@ class HttpLoad:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return connection
 
-    def _exchange(self, connection: socket.socket, body: bytes) -> int:
+    def _exchange(self, connection: socket.socket, body: bytes) -> tuple[int, bool]:
         encoding = ""
         if self._plan.compressed:
             body = gzip.compress(body, 1)
@@ -127,23 +143,24 @@ class HttpLoad:
             f"Content-Type: application/json\r\n{encoding}Content-Length: {len(body)}\r\n\r\n"
         )
         connection.sendall(head.encode() + body)
-        return _read_status(connection)
+        return _read_answer(connection)
 
 
-def _read_status(connection: socket.socket) -> int:
-    """Read one whole answer and return its status."""
+def _read_answer(connection: socket.socket) -> tuple[int, bool]:
+    """Read one whole answer: its status, and whether it says when to come back."""
     received = b""
     while b"\r\n\r\n" not in received:
         received += _more(connection)
     head, _, body = received.partition(b"\r\n\r\n")
-    length = 0
+    length, retry_after = 0, False
     for line in head.split(b"\r\n")[1:]:
         name, _, value = line.partition(b":")
         if name.lower() == b"content-length":
             length = int(value)
+        retry_after |= name.lower() == b"retry-after"
     while len(body) < length:
         body += _more(connection)
-    return int(head.split(b" ", 2)[1])
+    return int(head.split(b" ", 2)[1]), retry_after
 
 
 def _more(connection: socket.socket) -> bytes:

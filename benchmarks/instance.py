@@ -55,6 +55,14 @@ class Instance:
         )
         return int(self.store.query(sql, {"database": self.store.database}).rows[0][0])
 
+    def merges(self) -> dict[str, float]:
+        """Merges under way, and since the store began: how many, and how often a stored row was rewritten."""
+        (running,) = self.store.query("SELECT count() FROM system.merges").rows[0]
+        sql = "SELECT event, value FROM system.events WHERE event IN ('Merge', 'MergedRows', 'InsertedRows')"
+        events = {str(event): int(value) for event, value in self.store.query(sql).rows}
+        rewritten = events.get("MergedRows", 0) / max(events.get("InsertedRows", 0), 1)
+        return {"running": int(running), "done": events.get("Merge", 0), "rewritten": round(rewritten, 2)}
+
 
 def running_instance(data_dir: Path, environment: Mapping[str, str] = os.environ) -> Instance:
     """The instance that was started on this data directory."""

@@ -5,6 +5,7 @@ process of its own because Ray may end the process it runs in, and because the e
 before Ray is imported.
 """
 
+import importlib
 import json
 import logging
 import pickle
@@ -106,7 +107,7 @@ def main() -> None:
 
 
 def _import_deployments() -> None:
-    import deployments.applications  # noqa: F401
+    importlib.import_module("deployments.applications")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,9 @@ MIB: Final = 1 << 20
 # One HTTP ingest request.
 REQUEST_LOGS_MAX: Final = 1000  # 413, nothing stored
 REQUEST_BODY_BYTES_MAX: Final = 10 * MIB  # after decompression: 413, nothing stored
+# As columns: each leaf of nested objects has its whole path as a name, which can make a body fifty times
+# larger. A body without nested objects never comes near it.
+REQUEST_FLATTENED_BYTES_MAX: Final = 32 * MIB  # 413, nothing stored
 
 # One log. Past these the record is a dead letter, its neighbours are stored.
 RECORD_BYTES_MAX: Final = 1 * MIB

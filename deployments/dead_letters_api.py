@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from core.clock import Clock
 from core.errors import InvalidRequest, RejectedRecord
-from core.limits import API_BODY_BYTES_MAX, REPORTED_ERRORS_MAX
+from core.limits import API_BODY_BYTES_MAX, MIB, REPORTED_ERRORS_MAX
 from core.log_batch import LogBatch, Received
 from core.metric_names import LOGS_INGESTED
 from core.metrics import Metrics
@@ -25,6 +25,7 @@ from storage.wal.payload import merge
 
 LIST_MAX: Final = 1000
 REPLAY_MAX: Final = 1000  # of one request: the client asks again while `remaining` is not 0
+REPLAY_GROUP_BYTES: Final = 2 * MIB  # as columns, stored and marked at once: flattened, a letter may grow
 
 Wanted = TypeVar("Wanted", bound=BaseModel)
 Id = Annotated[str, Field(pattern="^[0-9a-f]{16}-[0-9a-f]{16}$")]
@@ -97,19 +98,26 @@ class DeadLettersApi:
         filter_ = replace(self._filter(wanted), replayed=False, keys=keys)
         store = self._store
         letters = await asyncio.to_thread(store.find, filter_, wanted.limit)
-        replayed, failures = [], []
+        replayed, failures = 0, []
+        group: list[tuple[DeadLetter, LogBatch]] = []
+        size = 0
         for letter in letters:
             try:
                 batch = _read_again(letter)
             except RejectedRecord as rejected:
                 failures.append({"id": str(letter.key), "reason": rejected.reason})
-            else:
-                replayed.append((letter, batch))
-        await self._store_again(replayed)
+                continue
+            replayed += 1
+            group.append((letter, batch))
+            size += batch.logs.nbytes
+            if size >= REPLAY_GROUP_BYTES:
+                await self._store_again(group)
+                group, size = [], 0
+        await self._store_again(group)
         remaining = await asyncio.to_thread(store.count, filter_)
         return json_response(
             {
-                "replayed": len(replayed),
+                "replayed": replayed,
                 "failed": len(failures),
                 "remaining": remaining,
                 "errors": failures[:REPORTED_ERRORS_MAX],

@@ -6,19 +6,19 @@ decided here: such records are *odd*, and the exact way reads them.
 
 from __future__ import annotations  # Arrow's classes are generic to the type checker alone
 
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
-import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from core.errors import RejectedRecord
 from core.levels import DEFAULT_LEVEL
-from core.limits import FIELD_NAME_BYTES_MAX, RECORD_FIELDS_MAX, RECORD_NESTING_MAX
+from core.limits import FIELD_NAME_BYTES_MAX
 from core.log_batch import NANOSECONDS, Received
-from formats.attributes import canonical, stored_name
+from formats.attributes import canonical
 from formats.columns import log_rows, map_column
+from formats.json_names import Names, find_names, find_steps, past_limits, unescaped
 from formats.json_record import read_level
 from formats.json_scan import Fields, Flags, Positions, find_fields, slices
 from formats.json_shapes import shape_column
@@ -27,8 +27,6 @@ from formats.timestamp_column import NOT_A_TIME_NS, parse_timestamps
 _COLUMNS: Final = ("timestamp", "level", "service", "message")
 _TIMESTAMP, _LEVEL, _SERVICE, _MESSAGE = range(len(_COLUMNS))
 _QUOTE, _NULL = ord('"'), ord("n")
-# Deeper ones are odd: counted without the fine points of formats.attributes, the bound is held with a margin.
-_DEPTH_MAX: Final = RECORD_NESTING_MAX - 2
 
 
 # By what the values of the log's own columns may begin with: strings, numbers, null.
@@ -45,20 +43,15 @@ _ALLOWED: Final = tuple(
 _BITS_MAX: Final = 40
 
 
-class Names(NamedTuple):
-    """The number of each field's name, and the names: first those of the log's own columns."""
-
-    numbers: Positions
-    names: list[str]
-
-
 def read_records(
     text: bytes, count: int, joint: bytes, received: Received
 ) -> tuple[pa.RecordBatch, Positions]:
     """The logs of that many JSON objects, joined by a comma or a line break, and the odd ones' places."""
     fields = find_fields(text, count, joint)
-    names = _names(fields)
-    odd = _odd(fields, names)
+    steps = find_steps(fields)
+    odd = past_limits(fields, steps)
+    names = find_names(fields, steps, odd, _COLUMNS)
+    odd |= _odd(fields, names)
     if odd.any():
         fields, names = _without(odd, fields, names)
     logs, doubtful = _logs(fields, names, received)
@@ -68,36 +61,10 @@ def read_records(
     return logs, np.flatnonzero(odd)
 
 
-def _names(fields: Fields) -> Names:
-    """Number the names as they are stored; nested ones are paths."""
-    encoded: Any = slices(fields, fields.name_start, fields.name_end).dictionary_encode()
-    known = {name: number for number, name in enumerate(_COLUMNS)}
-    own = [_unescaped(name) for name in encoded.dictionary.to_pylist()]
-    outermost = np.array([known.setdefault(stored_name(name), len(known)) for name in own], np.int64)
-    codes = encoded.indices.to_numpy()
-    if fields.depth is None or not len(codes):
-        return Names(outermost[codes], list(known))
-    numbers = outermost[codes]
-    paths = list(known)
-    # What lies deeper belongs to odd records: its numbers do not matter.
-    for depth in range(2, min(int(fields.depth.max()), _DEPTH_MAX) + 1):
-        here = np.flatnonzero(fields.depth == depth)
-        above = np.where(fields.depth == depth - 1, np.arange(len(codes)), -1)
-        parents = numbers[np.maximum.accumulate(above)[here]]
-        pairs, places = np.unique(parents * len(own) + codes[here], return_inverse=True)
-        below = [f"{paths[pair // len(own)]}.{own[pair % len(own)]}" for pair in pairs.tolist()]
-        numbers[here] = np.array([known.setdefault(path, len(known)) for path in below], np.int64)[places]
-        paths = list(known)
-    return Names(numbers, paths)
-
-
 def _odd(fields: Fields, names: Names) -> Flags:
-    """The records that the exact way must read."""
+    """The records that the exact way must read, for what they say."""
     odd = np.zeros(fields.objects, np.bool_)
-    if fields.depth_max is not None:
-        odd |= fields.depth_max > _DEPTH_MAX
     odd[_with_a_name_twice(fields.object, names)] = True
-    odd |= np.bincount(fields.object, minlength=fields.objects) > RECORD_FIELDS_MAX
     long = [n for n, name in enumerate(names.names) if len(name) * 4 > FIELD_NAME_BYTES_MAX]
     if long:
         odd[fields.object[np.isin(names.numbers, long)]] = True
@@ -193,12 +160,7 @@ def _decoded(fields: Fields, texts: Any) -> Any:
     if b"\\" not in fields.text:
         return texts
     escaped = pc.match_substring(texts, "\\")
-    return _replaced(texts, escaped, [_unescaped(text) for text in texts.filter(escaped).to_pylist()])
-
-
-def _unescaped(text: str) -> str:
-    decoded: str = orjson.loads(f'"{text}"') if "\\" in text else text
-    return decoded
+    return _replaced(texts, escaped, [unescaped(text) for text in texts.filter(escaped).to_pylist()])
 
 
 def _levels(fields: Fields, places: Positions) -> tuple[Any, Positions]:

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from core.errors import MalformedBody, RejectedRecord, TooLarge
-from core.limits import RECORD_BYTES_MAX, REQUEST_LOGS_MAX
+from core.limits import RECORD_BYTES_MAX, REQUEST_FLATTENED_BYTES_MAX, REQUEST_LOGS_MAX
 from core.log_batch import LogBatch, Received
 from formats.columns import LogColumns, in_order
 from formats.json_columns import read_records
@@ -62,7 +62,8 @@ def parse_logs(content: bytes, content_type: str | None, received: Received) -> 
     """Read 1 to REQUEST_LOGS_MAX logs: bad ones become dead letters and do not cost their neighbours.
 
     Objects one a line are taken as JSON lines whatever the Content-Type; blank lines count for nothing.
-    Raises MalformedBody with the position, and TooLarge when there are more logs.
+    Raises MalformedBody with the position, and TooLarge when there are more logs or they are too long as
+    columns.
     """
     if content.startswith(_BOM):
         content = b"   " + content[len(_BOM) :]  # blanks, so that positions stay what the sender counts
@@ -77,7 +78,7 @@ def parse_logs(content: bytes, content_type: str | None, received: Received) -> 
     if first != b"{":
         raise MalformedBody("the body is no JSON array of logs, no log and no JSON lines", 0)
     try:
-        return parse_records([_one(content).strip(_BLANK)], received)
+        return parse_records([_one(content).strip(_BLANK)], received, REQUEST_FLATTENED_BYTES_MAX)
     except MalformedBody:
         line, newline, _ = content.lstrip(_BLANK).partition(b"\n")
         if newline and is_json(line):
@@ -85,15 +86,18 @@ def parse_logs(content: bytes, content_type: str | None, received: Received) -> 
         raise
 
 
-def parse_records(raws: Sequence[bytes], received: Received) -> ParsedLogs:
-    """Read records that are already told apart, such as a connection's lines, whatever their number."""
+def parse_records(raws: Sequence[bytes], received: Received, bytes_max: int | None = None) -> ParsedLogs:
+    """Read records that are already told apart, such as a connection's lines, whatever their number.
+
+    Raises TooLarge when their columns would have more than `bytes_max`.
+    """
     text, regular = b"\n".join(raws), np.arange(len(raws))
     if len(raws) < FAST_WAY_FROM:
         text, regular = b"", regular[:0]
     elif not _is_regular(text, len(raws)):
         regular = np.flatnonzero([_is_regular(raw, 1) for raw in raws])
         text = b"\n".join(raws[place] for place in regular.tolist())
-    return _parse(Regular(text, b"\n", regular), lambda: raws, len(raws), received)
+    return _parse(Regular(text, b"\n", regular), lambda: raws, len(raws), received, bytes_max)
 
 
 def _parse_lines(content: bytes, received: Received) -> ParsedLogs:
@@ -101,22 +105,26 @@ def _parse_lines(content: bytes, received: Received) -> ParsedLogs:
     count = text.count(b"\n") + 1
     if FAST_WAY_FROM <= count <= REQUEST_LOGS_MAX and _is_regular(text, count):
         regular = Regular(text, b"\n", np.arange(count))
-        return _parse(regular, lambda: text.split(b"\n"), count, received)
-    return parse_records(_lines(content), received)
+        return _parse(regular, lambda: text.split(b"\n"), count, received, REQUEST_FLATTENED_BYTES_MAX)
+    return parse_records(_lines(content), received, REQUEST_FLATTENED_BYTES_MAX)
 
 
 def _parse_array(content: bytes, received: Received) -> ParsedLogs:
     count = _count_objects(content)
     if count < FAST_WAY_FROM:
-        return parse_records(_elements(content), received)
+        return parse_records(_elements(content), received, REQUEST_FLATTENED_BYTES_MAX)
     _check_count(count)
     text = content.strip(_BLANK)[1:-1].strip(_BLANK)
     regular = Regular(text, b",", np.arange(count))
-    return _parse(regular, lambda: _elements(content), count, received)
+    return _parse(regular, lambda: _elements(content), count, received, REQUEST_FLATTENED_BYTES_MAX)
 
 
 def _parse(
-    regular: Regular, raws: Callable[[], Sequence[bytes]], count: int, received: Received
+    regular: Regular,
+    raws: Callable[[], Sequence[bytes]],
+    count: int,
+    received: Received,
+    bytes_max: int | None,
 ) -> ParsedLogs:
     """Read the regular ones of `count` records from their joined text, and each that is left from its own."""
     rows: list[pa.RecordBatch] = []
@@ -126,19 +134,26 @@ def _parse(
         rows.append(logs)
         fast = np.delete(fast, odd) if len(odd) else fast
     columns, errors, exact = LogColumns(), [], []
+    size = sum(batch.nbytes for batch in rows)
     if len(fast) < count:
         all_raws = raws()
         for place in np.delete(np.arange(count), fast).tolist():
             try:
-                columns.append(*read_record(all_raws[place]))
+                record = read_record(all_raws[place])
+                columns.append(*record)
                 exact.append(place)
+                if record.shape:
+                    size += sum(map(len, record.names))
+                    _check_size(size, bytes_max)
             except RejectedRecord as rejected:
                 columns.reject(rejected.reason, all_raws[place])
                 errors.append((place, rejected.reason))
     if exact or not rows:
         rows.append(columns.build_logs(received))
     logs = rows[0] if len(rows) == 1 else in_order(rows, np.concatenate([fast, exact]))
-    return ParsedLogs(LogBatch(logs, columns.build_dead_letters(received)), logs.num_rows, errors)
+    batch = LogBatch(logs, columns.build_dead_letters(received))
+    _check_size(batch.logs.nbytes + batch.dead_letters.nbytes, bytes_max)
+    return ParsedLogs(batch, logs.num_rows, errors)
 
 
 def _count_objects(content: bytes) -> int:
@@ -203,6 +218,14 @@ def _lines(content: bytes) -> list[bytes]:
 def _check_count(count: int) -> None:
     if count > REQUEST_LOGS_MAX:
         raise TooLarge(f"the body has {count} logs, the limit is {REQUEST_LOGS_MAX}")
+
+
+def _check_size(size: int, bytes_max: int | None) -> None:
+    if bytes_max is not None and size > bytes_max:
+        raise TooLarge(
+            f"the logs have more than {bytes_max} bytes once their nested fields are flattened, "
+            "send fewer at once"
+        )
 
 
 def _decode(decoder: msgspec.json.Decoder[T], content: bytes) -> T:

@@ -16,7 +16,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from clickhouse_connect.driver.httputil import get_pool_manager
 from pydantic import SecretStr
 
-from core.errors import SettingsError
+from core.errors import SettingsError, StorageError
 from storage.failures import storage_errors
 
 CONNECT_TIMEOUT_S: Final = 5
@@ -170,7 +170,7 @@ class ClickHouse:
         try:
             with storage_errors():
                 return bool(self._connected().ping(timeout=CONNECT_TIMEOUT_S))
-        except Exception:
+        except StorageError:
             return False
 
     def close(self) -> None:

@@ -12,6 +12,7 @@ from actors.partition_writer import PartitionWriter
 from actors.writer_client import QUEUE_BYTES_MAX, WriterClient, WriterGone
 from core.clock import SystemClock
 from core.errors import LograyError, Overloaded, WalError
+from core.limits import REQUEST_FLATTENED_BYTES_MAX
 from core.log_batch import LogBatch
 from core.metrics import Metrics
 from core.settings import WalSettings
@@ -179,6 +180,14 @@ async def test_too_much_at_once_is_refused_before_it_is_queued(
         b.wires[0].open.set()
         answers = await asyncio.gather(*sends, return_exceptions=True)
         assert sum(answer is None for answer in answers) == len(sends) - len(refused)
+
+
+async def test_the_largest_batch_of_a_request_is_stored(tmp_path: Path, clickhouse: ClickHouse) -> None:
+    async with bench(tmp_path, clickhouse) as b:
+        largest = batch("x" * (REQUEST_FLATTENED_BYTES_MAX - 4096))
+        assert largest.logs.nbytes > REQUEST_FLATTENED_BYTES_MAX - 4096
+        await b.client.send(largest)
+        assert b.writers[0].observe().buffered_rows == 1
 
 
 async def test_a_refusal_of_the_writer_reaches_everyone_in_the_call(

@@ -1,0 +1,136 @@
+"""Twice what the service can take: does it stay as fast, say no politely, keep its memory, recover at once?
+
+Phases: the best rate in a closed loop; a calm, to know how long an acknowledgement takes; the overload, in an
+open loop of more connections than the service works on at once; the same calm again.
+"""
+
+import argparse
+import json
+import secrets
+import sys
+import time
+from typing import Any, Final
+
+from benchmarks.corpus import LOGS_PER_REQUEST, build_requests, calibrate
+from benchmarks.disturbances import quantiles
+from benchmarks.http_load import HttpLoad, Outcome, Plan
+from benchmarks.instance import Instance
+from benchmarks.ledger import Ledger
+from benchmarks.peaks import Peaks
+from benchmarks.report import by_ten_seconds, show
+
+BEST_S: Final = 20.0
+CALM_S: Final = 15.0
+CALM_SHARE: Final = 0.2  # of the best rate
+OVERLOAD: Final = 2.0  # times the best rate
+OPEN_CONNECTIONS: Final = 1000
+SHARE_MIN: Final = 0.9
+RSS_MB_MAX: Final = 6442  # 6 GiB for the whole service
+SEARCHABLE_WITHIN_S: Final = 300.0
+
+
+def measure_overload(instance: Instance, arguments: argparse.Namespace) -> int:
+    """Run the phases and print what was seen; 1 when a promise is broken."""
+    requests = build_requests(32)
+    before_us = calibrate(requests)
+    ledger = Ledger(secrets.randbelow(1 << 16))
+
+    def load(rate: float, duration_s: float, connections: int = arguments.connections) -> Outcome:
+        plan = Plan(instance.host, instance.port, instance.api_key, rate, duration_s, connections)
+        if connections > arguments.connections:
+            plan = Plan(
+                instance.host,
+                instance.port,
+                instance.api_key,
+                rate,
+                duration_s,
+                connections,
+                rest_after_refusal_s=0.0,
+            )
+        return HttpLoad(plan, requests, ledger).run()
+
+    load(0, arguments.warm_up)
+    best = load(0, BEST_S)
+    best_rate = rate_within(best, BEST_S)
+    wait_until_stored(instance, ledger)
+    calm = load(best_rate * CALM_SHARE, CALM_S)
+    peaks = Peaks(instance)
+    overload = load(best_rate * OVERLOAD, arguments.duration, OPEN_CONNECTIONS)
+    after = load(best_rate * CALM_SHARE, CALM_S)
+    highest = peaks.stop()
+    drained_s = wait_until_stored(instance, ledger)
+    verdict = ledger.check(instance.store)
+    share = rate_within(overload, arguments.duration) / best_rate
+    result: dict[str, Any] = {
+        "command": " ".join(sys.argv),
+        "calibration_us_per_log": [round(before_us, 3), round(calibrate(requests), 3)],
+        "best_logs_per_s": round(best_rate),
+        "best_acknowledgement_ms": milliseconds(best),
+        "offered_logs_per_s": round(overload.answered * LOGS_PER_REQUEST / overload.lasted_s),
+        "logs_per_s": round(share * best_rate),
+        "logs_per_s_by_10_s": by_ten_seconds(overload, overload.lasted_s),
+        "share_of_best": round(share, 3),
+        "answers": {"202": len(overload.acknowledged), **{str(k): n for k, n in overload.refusals.items()}},
+        "refused_without_retry_after": overload.without_retry_after,
+        "failed_requests": overload.failed,
+        "acknowledgement_ms": milliseconds(overload),
+        "calm_acknowledgement_ms": {"before": milliseconds(calm), "after": milliseconds(after)},
+        "normal_again_after_s": normal_after_s(calm, after),
+        "peaks": highest,
+        "drained_after_s": round(drained_s, 2),
+        "parts": instance.parts(),
+        "merges": instance.merges(),
+        "acknowledged": verdict.acknowledged,
+        "lost": verdict.lost,
+        "doubled": verdict.doubled,
+    }
+    broken = [
+        promise
+        for promise, kept in {
+            f"{SHARE_MIN:.0%} of the best throughput": share >= SHARE_MIN,
+            "a refusal says when to come back": overload.without_retry_after == 0,
+            "no answer but 202, 429 and 503": overload.failed == 0,
+            f"memory under {RSS_MB_MAX} MB": highest["rss_mb"] < RSS_MB_MAX,
+            "acknowledged = stored, each exactly once": verdict.holds,
+        }.items()
+        if not kept
+    ]
+    show(result, f"NOT KEPT: {'; '.join(broken)}" if broken else "overload withstood, every promise kept")
+    if arguments.json:
+        arguments.json.write_text(json.dumps(result, indent=2) + "\n")
+    return 1 if broken else 0
+
+
+def rate_within(outcome: Outcome, duration_s: float) -> float:
+    """Logs a second acknowledged before the time was over."""
+    return sum(at_s <= duration_s for at_s, _ in outcome.acknowledged) * LOGS_PER_REQUEST / duration_s
+
+
+def milliseconds(outcome: Outcome) -> dict[str, float]:
+    """What acknowledgements took."""
+    return quantiles([seconds * 1e3 for _, seconds in outcome.acknowledged], 1)
+
+
+def normal_after_s(calm: Outcome, after: Outcome) -> float:
+    """The end of the last second whose p99 was over twice the calm's p99; 0 when none was."""
+    limit_ms = 2 * milliseconds(calm).get("p99", 0.0)
+    seconds = range(int(after.lasted_s) + 1)
+    slow = [
+        second
+        for second in seconds
+        if milliseconds(Outcome([pair for pair in after.acknowledged if int(pair[0]) == second])).get(
+            "p99", 0.0
+        )
+        > limit_ms
+    ]
+    return float(slow[-1] + 1) if slow else 0.0
+
+
+def wait_until_stored(instance: Instance, ledger: Ledger) -> float:
+    """Seconds until the store shows every acknowledged log."""
+    began_s = time.monotonic()
+    while time.monotonic() - began_s < SEARCHABLE_WITHIN_S:
+        if ledger.stored_logs(instance.store) >= ledger.acknowledged_logs:
+            break
+        time.sleep(0.2)
+    return time.monotonic() - began_s
