@@ -87,19 +87,14 @@ class Disturbances:
                     break
 
     def _hang(self, instance: Instance, _: Seen, ended: threading.Event) -> None:
-        if ended.wait(STORE_FROM_S):
-            return
-        with stopped_store(instance):
-            ended.wait(self.store_hangs_s)
+        if not ended.wait(STORE_FROM_S):
+            with stopped_store(instance):
+                ended.wait(self.store_hangs_s)
 
     def _throttle(self, instance: Instance, _: Seen, ended: threading.Event) -> None:
-        if ended.wait(STORE_FROM_S):
-            return
-        until_s = time.monotonic() + self.store_slow_s
-        while time.monotonic() < until_s and not ended.is_set():
-            with stopped_store(instance):
-                ended.wait(THROTTLE_PERIOD_S * THROTTLED_SHARE)
-            ended.wait(THROTTLE_PERIOD_S * (1 - THROTTLED_SHARE))
+        if not ended.wait(STORE_FROM_S):
+            with slow_store(instance):
+                ended.wait(self.store_slow_s)
 
     def _measure_lag(self, instance: Instance, seen: Seen, ended: threading.Event) -> None:
         session = requests.Session()
@@ -155,6 +150,26 @@ def stopped_store(instance: Instance) -> Iterator[None]:
         yield
     finally:
         os.kill(store, signal.SIGCONT)
+
+
+@contextmanager
+def slow_store(instance: Instance) -> Iterator[None]:
+    """The embedded ClickHouse stands still most of the time while the context lasts."""
+    ended = threading.Event()
+
+    def throttle() -> None:
+        while not ended.is_set():
+            with stopped_store(instance):
+                ended.wait(THROTTLE_PERIOD_S * THROTTLED_SHARE)
+            ended.wait(THROTTLE_PERIOD_S * (1 - THROTTLED_SHARE))
+
+    thread = threading.Thread(target=throttle)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 def quantiles(values: list[float], digits: int = 2) -> dict[str, float]:

@@ -6,7 +6,7 @@ import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from benchmarks.corpus import LOGS_PER_REQUEST, Request
 from benchmarks.ledger import Ledger
@@ -54,6 +54,14 @@ class Plan:
     rest_after_refusal_s: float = PAUSE_AFTER_FAILURE_S
 
 
+class Answer(NamedTuple):
+    """The status (0: there was none), whether it says when to come back, whether the connection ends."""
+
+    status: int
+    retry_after: bool = False
+    closing: bool = False
+
+
 class HttpLoad:
     """Runs one plan; each connection is a thread, which mostly waits in the kernel."""
 
@@ -96,19 +104,20 @@ class HttpLoad:
             began_s = time.monotonic()
             try:
                 connection = connection or self._connect()
-                status, retry_after = self._exchange(connection, body)
+                answer = self._exchange(connection, body)
             except OSError:
-                if connection is not None:
-                    connection.close()
-                connection, status, retry_after = None, 0, False
+                answer = Answer(0, closing=True)
+            if answer.closing and connection is not None:
+                connection.close()
+                connection = None
             ended_s = time.monotonic()
-            if status == 202:
+            if answer.status == 202:
                 self._ledger.acknowledge(ticket)
                 outcome.acknowledged.append((ended_s - self._began_s, ended_s - began_s))
                 continue
-            if status in (429, 503):
-                outcome.refusals[status] += 1
-                outcome.without_retry_after += not retry_after
+            if answer.status in (429, 503):
+                outcome.refusals[answer.status] += 1
+                outcome.without_retry_after += not answer.retry_after
                 time.sleep(self._plan.rest_after_refusal_s)
             else:
                 outcome.failed += 1
@@ -132,7 +141,7 @@ class HttpLoad:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return connection
 
-    def _exchange(self, connection: socket.socket, body: bytes) -> tuple[int, bool]:
+    def _exchange(self, connection: socket.socket, body: bytes) -> Answer:
         encoding = ""
         if self._plan.compressed:
             body = gzip.compress(body, 1)
@@ -146,21 +155,19 @@ class HttpLoad:
         return _read_answer(connection)
 
 
-def _read_answer(connection: socket.socket) -> tuple[int, bool]:
-    """Read one whole answer: its status, and whether it says when to come back."""
+def _read_answer(connection: socket.socket) -> Answer:
+    """Read one whole answer."""
     received = b""
     while b"\r\n\r\n" not in received:
         received += _more(connection)
     head, _, body = received.partition(b"\r\n\r\n")
-    length, retry_after = 0, False
-    for line in head.split(b"\r\n")[1:]:
-        name, _, value = line.partition(b":")
-        if name.lower() == b"content-length":
-            length = int(value)
-        retry_after |= name.lower() == b"retry-after"
-    while len(body) < length:
+    lines = head.lower().split(b"\r\n")
+    headers = dict(line.split(b": ", 1) for line in lines[1:])
+    while len(body) < int(headers.get(b"content-length", 0)):
         body += _more(connection)
-    return int(head.split(b" ", 2)[1]), retry_after
+    return Answer(
+        int(lines[0].split(b" ", 2)[1]), b"retry-after" in headers, headers.get(b"connection") == b"close"
+    )
 
 
 def _more(connection: socket.socket) -> bytes:

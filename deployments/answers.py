@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 from ray.exceptions import RayActorError, RayTaskError
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from core.errors import LograyError, MalformedBody, Overloaded, StorageUnavailable, TooLarge, WalError
@@ -23,17 +23,20 @@ def json_response(content: Any, status: int = 200, headers: dict[str, str] | Non
 
 
 async def read_body(request: Request, bytes_max: int) -> bytes:
-    """The whole body; TooLarge as soon as it passes the bound."""
+    """The whole body; TooLarge as soon as it passes the bound, MalformedBody when the client goes away."""
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared) > bytes_max:
         raise TooLarge(f"the body has {declared} bytes, the limit is {bytes_max}")
     chunks: list[bytes] = []
     size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > bytes_max:
-            raise TooLarge(f"the body has more than {bytes_max} bytes")
-        chunks.append(chunk)
+    try:
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > bytes_max:
+                raise TooLarge(f"the body has more than {bytes_max} bytes")
+            chunks.append(chunk)
+    except ClientDisconnect:
+        raise MalformedBody("the connection ended before the body did", size) from None
     return b"".join(chunks)
 
 

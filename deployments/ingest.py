@@ -19,6 +19,7 @@ from formats.json_logs import ParsedLogs, parse_logs, unparseable
 
 METHOD: Final = "http"
 BODIES_BYTES_MAX: Final = 128 * MIB  # of one replica, half of them read on average
+UNSTORED_BYTES_MAX: Final = 16 * MIB  # of one replica: as much as is stored in half a second
 
 
 class Writers(Protocol):
@@ -30,15 +31,25 @@ class Writers(Protocol):
 
 
 class Bodies:
-    """The bytes of the bodies that are coming in: slow clients with large ones must not fill the memory."""
+    """The bytes of the bodies that are coming in, and of those that were read and are not stored yet.
 
-    def __init__(self, metrics: Metrics, bytes_max: int = BODIES_BYTES_MAX) -> None:
-        self._metrics, self._bytes_max = metrics, bytes_max
-        self._bytes = 0
+    Slow clients with large bodies must not fill the memory; and what cannot be stored soon is refused before
+    it costs anything: parsing takes most of a replica's time, an overload must not spend it on refusals.
+    """
+
+    def __init__(
+        self,
+        metrics: Metrics,
+        bytes_max: int = BODIES_BYTES_MAX,
+        unstored_bytes_max: int = UNSTORED_BYTES_MAX,
+    ) -> None:
+        self._metrics, self._bytes_max, self._unstored_bytes_max = metrics, bytes_max, unstored_bytes_max
+        self._bytes = self._unstored_bytes = 0
 
     @contextmanager
     def room_for(self, request: Request) -> Iterator[None]:
         """Hold as much as the request declares, or may have, until it is read. Raises Overloaded."""
+        self._refuse_if_busy()
         declared = request.headers.get("content-length", "")
         size = min(int(declared), REQUEST_BODY_BYTES_MAX) if declared.isdigit() else REQUEST_BODY_BYTES_MAX
         if self._bytes + size > self._bytes_max:
@@ -49,6 +60,21 @@ class Bodies:
             yield
         finally:
             self._bytes -= size
+
+    @contextmanager
+    def unstored(self, body: bytes) -> Iterator[None]:
+        """Hold a body until it is stored. Raises Overloaded: others were read sooner than it."""
+        self._refuse_if_busy()
+        self._unstored_bytes += len(body)
+        try:
+            yield
+        finally:
+            self._unstored_bytes -= len(body)
+
+    def _refuse_if_busy(self) -> None:
+        if self._unstored_bytes >= self._unstored_bytes_max:
+            self._metrics.count(BACKPRESSURE, 1, ("unstored",))
+            raise Overloaded("too many logs are waiting for the partition writers", 1, "unstored")
 
 
 class Ingest:
@@ -62,6 +88,10 @@ class Ingest:
         """202 with the number of stored logs, 400 if none could be stored."""
         with self._bodies.room_for(request):
             body = await read_body(request, REQUEST_BODY_BYTES_MAX)
+        with self._bodies.unstored(body):
+            return await self._store_body(request, body)
+
+    async def _store_body(self, request: Request, body: bytes) -> Response:
         began_s = self._clock.monotonic_s()
         received = Received(self._clock.now_ns(), request.client.host if request.client else "", METHOD)
         try:

@@ -10,6 +10,8 @@ that the process id, the signals and the sockets are those Ray Serve expects. Wh
 * The statistics page, the metrics port and the list of routes, open to everybody, are gone.
 * No replica, or one that died: 503 with Retry-After. Serve's 404 and 500 make clients drop their logs.
 * Slow or huge requests are cut off before they reach a replica.
+* More large requests at once than the replicas can work on: 429 with Retry-After.
+* Serve does not watch whether a sender of logs goes away: to see it, it would read the body ahead of us.
 
 HAProxy configuration manual: https://docs.haproxy.org/2.8/configuration.html
 """
@@ -27,6 +29,14 @@ HEADERS_WITHIN_S: Final = 15  # a client that sends its headers byte by byte is 
 # No request is larger: the services' own limits lie below, and answer with a better message.
 BODY_BYTES_MAX: Final = 64 << 20
 
+INGEST_PATH: Final = "/api/v1/logs"
+
+# Requests of a replica at once: half a second of a replica's work. A refusal costs HAProxy microseconds and a
+# replica a millisecond, of which an overload has none to spare. Small requests always come through.
+LARGE_REQUESTS_MAX: Final = 64
+LARGE_BYTES: Final = 16 << 10
+
+BUSY_BODY: Final = '{"error":"too many requests are under way"}'
 UNAVAILABLE_BODY: Final = '{"error":"the service is starting or restarting, try again"}'
 TOO_LARGE_BODY: Final = f'{{"error":"the body is over {BODY_BYTES_MAX >> 20} MiB"}}'
 DROPPED_SECTIONS: Final = ("frontend prometheus", "listen stats")
@@ -60,6 +70,8 @@ def amend(config: str, unavailable_file: Path, bind: str | None) -> str:
         "    http-request return status 503 content-type application/json hdr Retry-After 1 "
         f"string '{UNAVAILABLE_BODY}'"
     ]
+    for ingest in _ingest_backends(sections["frontend http_frontend"]):
+        sections[ingest] = [*_refusals(sections[ingest]), *sections[ingest]]
     return MARK + "".join("\n".join([head, *lines]) + "\n" for head, lines in sections.items())
 
 
@@ -108,9 +120,31 @@ def _frontend(lines: list[str], bind: str | None) -> list[str]:
         "    http-request set-header X-Forwarded-Proto http",
         "    http-request del-header Forwarded",
         "    http-request deny deny_status 404 if { path -i /-/routes }",
+        # Otherwise a replica reads every body at once, however many requests wait for their turn in it.
+        "    http-request del-header X-Request-Disconnect-Disabled",
+        "    http-request set-header X-Request-Disconnect-Disabled ?1"
+        f" if {{ method POST }} {{ path {INGEST_PATH} {INGEST_PATH}/ }}",
         f"    http-request return status 413 content-type application/json string '{TOO_LARGE_BODY}'"
         f" if {{ req.body_size gt {BODY_BYTES_MAX} }}",
         *(line for line in lines if line not in binds),
+    ]
+
+
+def _ingest_backends(frontend: list[str]) -> list[str]:
+    acls = [line.split() for line in frontend if line.split()[0] == "acl"]
+    return [f"backend {words[1].removeprefix('is_')}" for words in acls if words[2:] == ["path", INGEST_PATH]]
+
+
+def _refusals(backend: list[str]) -> list[str]:
+    replicas = sum(line.split()[0] == "server" and "backup" not in line.split() for line in backend)
+    busy = f"{{ be_conn gt {LARGE_REQUESTS_MAX * max(replicas, 1)} }}"
+    answer = (
+        "    http-request return status 429 content-type application/json hdr Retry-After 1 "
+        f"string '{BUSY_BODY}' if METH_POST {busy}"
+    )
+    return [
+        f"{answer} {{ req.hdr_val(content-length) gt {LARGE_BYTES} }}",
+        f"{answer} !{{ req.fhdr(content-length) -m found }}",
     ]
 
 

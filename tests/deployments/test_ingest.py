@@ -102,3 +102,29 @@ def test_bodies_that_come_in_at_once_have_a_bound(metrics: Metrics) -> None:
 def test_a_body_of_unknown_length_counts_as_the_longest(metrics: Metrics) -> None:
     with pytest.raises(Overloaded), Bodies(metrics, 3 * MIB).room_for(request(b"")):
         pass
+
+
+def test_what_was_read_and_is_not_stored_has_a_bound(metrics: Metrics) -> None:
+    bodies = Bodies(metrics, unstored_bytes_max=1000)
+    with bodies.room_for(request(b"")), bodies.room_for(request(b"")):
+        pass
+    with bodies.unstored(bytes(1500)):
+        with pytest.raises(Overloaded), bodies.room_for(request(b"")):
+            pass
+        with pytest.raises(Overloaded), bodies.unstored(b"read meanwhile"):
+            pass
+    with bodies.room_for(request(b"")), bodies.unstored(bytes(999)), bodies.unstored(bytes(999)):
+        pass
+    assert metrics.snapshot().values["backpressure_total"] == {("unstored",): 2}
+
+
+async def test_a_sender_that_goes_away_in_mid_body_leaves_nothing(service: Service) -> None:
+    messages = iter([{"type": "http.request", "body": b"[{", "more_body": True}, {"type": "http.disconnect"}])
+
+    async def receive() -> dict[str, object]:
+        return next(messages)
+
+    scope = {"type": "http", "method": "POST", "path": "/", "headers": [], "client": None}
+    with pytest.raises(MalformedBody, match="ended before"):
+        await service.ingest.post_logs(Request(scope, receive))
+    assert service.writer.observe().buffered_rows == 0

@@ -1,7 +1,6 @@
 """What becomes of a request's body: logs, dead letters with their reasons, or a refusal with the position."""
 
 import json
-import tracemalloc
 from typing import Any
 
 import pytest
@@ -15,8 +14,6 @@ from core.limits import (
     RECORD_BYTES_MAX,
     RECORD_FIELDS_MAX,
     RECORD_NESTING_MAX,
-    REQUEST_BODY_BYTES_MAX,
-    REQUEST_FLATTENED_BYTES_MAX,
     REQUEST_LOGS_MAX,
 )
 from core.log_batch import Received
@@ -222,42 +219,6 @@ def test_a_body_nested_beyond_all_measure_is_refused() -> None:
 def test_more_logs_than_the_limit_are_refused(body: bytes) -> None:
     with pytest.raises(TooLarge):
         parse(body)
-
-
-def within(name: str, leaves: int) -> bytes:
-    return log(**{name: {f"{leaf:x}": 1 for leaf in range(leaves)}})
-
-
-LONG_PATHS = {
-    "one path for all": [within("p" * 120, 990)] * 400,
-    "a path for each": [within(f"{number:0120d}", 990) for number in range(400)],
-    "longer than the fast way reads": [within("p" * 500, 990)] * 100,
-}
-
-
-@pytest.mark.parametrize("joint", [b",", b"\n"], ids=["array", "lines"])
-@pytest.mark.parametrize("records", LONG_PATHS.values(), ids=LONG_PATHS.keys())
-def test_logs_that_are_too_long_once_flattened_are_refused(records: list[bytes], joint: bytes) -> None:
-    body = b"[" + b",".join(records) + b"]" if joint == b"," else b"\n".join(records)
-    with pytest.raises(TooLarge, match=f"more than {REQUEST_FLATTENED_BYTES_MAX} bytes once"):
-        parse(body)
-
-
-def test_a_body_without_nested_fields_is_never_too_long_once_flattened() -> None:
-    small = log(**{f"{leaf:x}": 1 for leaf in range(RECORD_FIELDS_MAX)}).replace(b" ", b"")
-    body = array(*[small] * REQUEST_LOGS_MAX)
-    assert REQUEST_BODY_BYTES_MAX * 0.7 < len(body) < REQUEST_BODY_BYTES_MAX
-    assert parse(body).accepted == REQUEST_LOGS_MAX
-
-
-def test_paths_past_their_limit_are_refused_before_they_are_put_together() -> None:
-    body = array(within("p" * 20_000, 5000), *[GOOD] * FAST_WAY_FROM)  # the paths alone: 100 MB
-    tracemalloc.start()
-    parsed = parse(body)
-    _, peak_bytes = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert parsed.errors == [(0, "field name: too long")]
-    assert peak_bytes < 20_000_000
 
 
 def test_a_body_that_cannot_be_parsed_is_kept_as_one_dead_letter() -> None:

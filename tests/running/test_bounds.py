@@ -4,15 +4,22 @@ import os
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import requests
 
+from benchmarks.corpus import build_requests
+from benchmarks.disturbances import slow_store
+from benchmarks.http_load import HttpLoad, Plan
 from benchmarks.instance import Instance, running_instance, temporary_instance
+from benchmarks.ledger import Ledger
 from cli.processes import processes_of
 from tests.running.client import Client, wait_until
+from tests.running.load import verdict_of
 
 MIB = 1 << 20
 DISK = 600 * MIB
@@ -103,6 +110,30 @@ def test_a_full_wal_is_429_with_retry_after_and_drains_when_the_store_is_back(
         60,
     )
     assert count == stored + 1
+
+
+def test_a_slow_store_is_429_in_time_and_the_wal_stays_within_its_bound(
+    small: Instance, user: Client
+) -> None:
+    ledger = Ledger(time.time_ns() & 0xFFFF)
+    plan = Plan(small.host, small.port, small.api_key, 0, 6.0, 8)
+    load = HttpLoad(plan, build_requests(8), ledger)
+    with slow_store(small), ThreadPoolExecutor(1) as thread:
+        running = thread.submit(load.run)
+        while not running.done():
+            assert wal_bytes(user) <= 16 * MIB
+            time.sleep(0.5)
+    outcome = running.result()
+    assert outcome.refusals[429] > 0, "it takes more than a slow store can"
+    assert (outcome.failed, outcome.without_retry_after) == (0, 0)
+    verdict = verdict_of(ledger, small)
+    assert verdict.acknowledged > 0
+    assert (verdict.lost, verdict.doubled) == (0, 0)
+
+
+def wal_bytes(user: Client) -> float:
+    lines = with_key(user, "/metrics").text.splitlines()
+    return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith("wal_bytes{"))
 
 
 def test_a_disk_that_fills_up_refuses_early_and_resumes_by_itself(small: Instance, user: Client) -> None:
