@@ -112,18 +112,13 @@ def milliseconds(outcome: Outcome) -> dict[str, float]:
 
 
 def normal_after_s(calm: Outcome, after: Outcome) -> float:
-    """The end of the last second whose p99 was over twice the calm's p99; 0 when none was."""
-    limit_ms = 2 * milliseconds(calm).get("p99", 0.0)
-    seconds = range(int(after.lasted_s) + 1)
-    slow = [
-        second
-        for second in seconds
-        if milliseconds(Outcome([pair for pair in after.acknowledged if int(pair[0]) == second])).get(
-            "p99", 0.0
-        )
-        > limit_ms
-    ]
-    return float(slow[-1] + 1) if slow else 0.0
+    """The first whole second from which to the end the p99 is at most half as much again as the calm's."""
+    limit_ms = 1.5 * milliseconds(calm).get("p99", 0.0)
+    for second in range(int(after.lasted_s)):
+        rest = Outcome([pair for pair in after.acknowledged if pair[0] >= second])
+        if milliseconds(rest).get("p99", 0.0) <= limit_ms:
+            return float(second)
+    return after.lasted_s
 
 
 def wait_until_stored(instance: Instance, ledger: Ledger) -> float:

@@ -48,6 +48,11 @@ def _time_zone(name: str) -> str:
     return name
 
 
+def _replicas_max(values: dict[str, Any]) -> int:
+    cores: int = os.cpu_count() or 1
+    return max(cores // 2, values.get("replicas_min", 1), 1)
+
+
 Networks = Annotated[tuple[IPvAnyNetwork, ...], BeforeValidator(_listed)]
 TimeZone = Annotated[str, AfterValidator(_time_zone)]
 AbsolutePath = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
@@ -65,7 +70,8 @@ class HttpSettings(Section):
     host: str = "127.0.0.1"
     port: Port = 8080
     replicas_min: Annotated[int, Field(ge=1, le=1024)] = 1
-    replicas_max: Annotated[int, Field(ge=1, le=1024)] = 2
+    # By default one for two cores: the rest of them has to store what a replica takes in.
+    replicas_max: Annotated[int, Field(ge=1, le=1024, default_factory=_replicas_max)]
     requests_per_replica_max: Annotated[int, Field(ge=1)] = 256
 
     @model_validator(mode="after")

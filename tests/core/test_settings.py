@@ -62,7 +62,11 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
         ({"LOGRAY_TCP_ALLOWED_NETWORKS": "10.0.0.0/8, nonsense"}, "", "setting tcp.allowed_networks.1: "),
         ({"LOGRAY_TCP_TIME_ZONE": "Mars/Olympus"}, "", "no time zone is named 'Mars/Olympus'"),
         ({"LOGRAY_TLS_KEY_FILE": "k.pem"}, "", "key_file and client_ca_file need a certificate_file"),
-        ({"LOGRAY_HTTP_REPLICAS_MIN": "9"}, "", "replicas_max is below replicas_min"),
+        (
+            {"LOGRAY_HTTP_REPLICAS_MIN": "9", "LOGRAY_HTTP_REPLICAS_MAX": "2"},
+            "",
+            "replicas_max is below replicas_min",
+        ),
     ],
 )
 def test_a_wrong_setting_is_named_in_one_line(
@@ -107,3 +111,8 @@ def test_variables_of_other_programs_are_left_alone() -> None:
 
 def test_a_variable_is_the_path_in_capitals() -> None:
     assert environment_variable("wal.flush_interval_s") == "LOGRAY_WAL_FLUSH_INTERVAL_S"
+
+
+def test_there_are_never_fewer_replicas_by_default_than_were_asked_for() -> None:
+    assert load_settings({}).http.replicas_max >= 1
+    assert load_settings({"LOGRAY_HTTP_REPLICAS_MIN": "900"}).http.replicas_max == 900

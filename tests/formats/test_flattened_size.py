@@ -1,4 +1,4 @@
-"""Flattened, a log can be much larger than it was: how far that may go, and that it costs no memory beyond."""
+"""Flattened, a log can be much larger than it was: how far that may go, and without any memory beyond."""
 
 import json
 import tracemalloc
