@@ -10,7 +10,7 @@ that the process id, the signals and the sockets are those Ray Serve expects. Wh
 * The statistics page, the metrics port and the list of routes, open to everybody, are gone.
 * No replica, or one that died: 503 with Retry-After. Serve's 404 and 500 make clients drop their logs.
 * Slow or huge requests are cut off before they reach a replica.
-* More large requests at once than the replicas can work on: 429 with Retry-After.
+* While the replicas have all they can work on, large requests are refused here: 429 with Retry-After.
 * Serve does not watch whether a sender of logs goes away: to see it, it would read the body ahead of us.
 
 HAProxy configuration manual: https://docs.haproxy.org/2.8/configuration.html
@@ -31,12 +31,13 @@ BODY_BYTES_MAX: Final = 64 << 20
 
 INGEST_PATH: Final = "/api/v1/logs"
 
-# Requests of a replica at once: half a second of a replica's work. A refusal costs HAProxy microseconds and a
-# replica a millisecond, of which an overload has none to spare. Small requests always come through.
-LARGE_REQUESTS_MAX: Final = 64
+# A replica that is busy says 429 and "Retry-After: 1": for so long HAProxy says it in the replica's place, to
+# large requests. It costs HAProxy microseconds and a replica a millisecond, of which an overload has none to spare.
+BUSY_MS: Final = 50
 LARGE_BYTES: Final = 16 << 10
 
-BUSY_BODY: Final = '{"error":"too many requests are under way"}'
+BUSY_UNTIL: Final = "proc.logray_busy_until"
+BUSY_BODY: Final = '{"error":"too many logs are coming in at once"}'
 UNAVAILABLE_BODY: Final = '{"error":"the service is starting or restarting, try again"}'
 TOO_LARGE_BODY: Final = f'{{"error":"the body is over {BODY_BYTES_MAX >> 20} MiB"}}'
 DROPPED_SECTIONS: Final = ("frontend prometheus", "listen stats")
@@ -60,7 +61,10 @@ def amend(config: str, unavailable_file: Path, bind: str | None) -> str:
             raise UnexpectedConfiguration(f"no section {wanted!r}")
     for unwanted in DROPPED_SECTIONS:
         sections.pop(unwanted, None)
-    sections["global"] = [_quieter(line) for line in sections["global"]]
+    sections["global"] = [
+        *(_quieter(line) for line in sections["global"]),
+        f"    set-var {BUSY_UNTIL} int(0)",
+    ]
     sections["defaults"] = [
         *(_error_file(line, unavailable_file) for line in sections["defaults"]),
         f"    timeout http-request {HEADERS_WITHIN_S}s",
@@ -71,7 +75,7 @@ def amend(config: str, unavailable_file: Path, bind: str | None) -> str:
         f"string '{UNAVAILABLE_BODY}'"
     ]
     for ingest in _ingest_backends(sections["frontend http_frontend"]):
-        sections[ingest] = [*_refusals(sections[ingest]), *sections[ingest]]
+        sections[ingest] = [*_refusals(), *sections[ingest]]
     return MARK + "".join("\n".join([head, *lines]) + "\n" for head, lines in sections.items())
 
 
@@ -135,16 +139,16 @@ def _ingest_backends(frontend: list[str]) -> list[str]:
     return [f"backend {words[1].removeprefix('is_')}" for words in acls if words[2:] == ["path", INGEST_PATH]]
 
 
-def _refusals(backend: list[str]) -> list[str]:
-    replicas = sum(line.split()[0] == "server" and "backup" not in line.split() for line in backend)
-    busy = f"{{ be_conn gt {LARGE_REQUESTS_MAX * max(replicas, 1)} }}"
+def _refusals() -> list[str]:
     answer = (
         "    http-request return status 429 content-type application/json hdr Retry-After 1 "
-        f"string '{BUSY_BODY}' if METH_POST {busy}"
+        f"string '{BUSY_BODY}' if METH_POST {{ date(0,ms),sub({BUSY_UNTIL}) lt 0 }}"
     )
     return [
         f"{answer} {{ req.hdr_val(content-length) gt {LARGE_BYTES} }}",
         f"{answer} !{{ req.fhdr(content-length) -m found }}",
+        f"    http-response set-var({BUSY_UNTIL}) date({BUSY_MS},ms)"
+        " if { status 429 } { res.hdr(Retry-After) -m str 1 }",
     ]
 
 
