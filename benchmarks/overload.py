@@ -1,7 +1,8 @@
 """Twice what the service can take: does it stay as fast, say no politely, keep its memory, recover at once?
 
-Phases: the best rate in a closed loop; a calm, to know how long an acknowledgement takes; the overload, in an
-open loop of more connections than the service works on at once; the same calm again.
+Phases: the best rate in a closed loop, for as long as the overload will last (merges slow a longer run down);
+a calm, to know how long an acknowledgement takes; the overload, in an open loop of more connections than the
+service works on at once; the same calm again.
 """
 
 import argparse
@@ -9,17 +10,18 @@ import json
 import secrets
 import sys
 import time
+from collections.abc import Callable
 from typing import Any, Final
 
 from benchmarks.corpus import LOGS_PER_REQUEST, build_requests, calibrate
 from benchmarks.disturbances import quantiles
-from benchmarks.http_load import HttpLoad, Outcome, Plan
+from benchmarks.http_load import PAUSE_AFTER_FAILURE_S, HttpLoad, Outcome, Plan
 from benchmarks.instance import Instance
 from benchmarks.ledger import Ledger
 from benchmarks.peaks import Peaks
-from benchmarks.report import by_ten_seconds, show
+from benchmarks.processes import usage_by_name
+from benchmarks.report import by_ten_seconds, cpu_per_log, show
 
-BEST_S: Final = 20.0
 CALM_S: Final = 15.0
 CALM_SHARE: Final = 0.2  # of the best rate
 OVERLOAD: Final = 2.0  # times the best rate
@@ -35,27 +37,25 @@ def measure_overload(instance: Instance, arguments: argparse.Namespace) -> int:
     before_us = calibrate(requests)
     ledger = Ledger(secrets.randbelow(1 << 16))
 
-    def load(rate: float, duration_s: float, connections: int = arguments.connections) -> Outcome:
-        plan = Plan(instance.host, instance.port, instance.api_key, rate, duration_s, connections)
-        if connections > arguments.connections:
-            plan = Plan(
-                instance.host,
-                instance.port,
-                instance.api_key,
-                rate,
-                duration_s,
-                connections,
-                rest_after_refusal_s=0.0,
-            )
+    def load(rate: float, duration_s: float, open_loop: bool = False) -> Outcome:
+        plan = Plan(
+            instance.host,
+            instance.port,
+            instance.api_key,
+            rate,
+            duration_s,
+            OPEN_CONNECTIONS if open_loop else arguments.connections,
+            rest_after_refusal_s=0.0 if open_loop else PAUSE_AFTER_FAILURE_S,
+        )
         return HttpLoad(plan, requests, ledger).run()
 
     load(0, arguments.warm_up)
-    best = load(0, BEST_S)
-    best_rate = rate_within(best, BEST_S)
+    best, best_cpu = with_cpu(instance, lambda: load(0, arguments.duration))
+    best_rate = rate_within(best, arguments.duration)
     wait_until_stored(instance, ledger)
     calm = load(best_rate * CALM_SHARE, CALM_S)
     peaks = Peaks(instance)
-    overload = load(best_rate * OVERLOAD, arguments.duration, OPEN_CONNECTIONS)
+    overload, cpu = with_cpu(instance, lambda: load(best_rate * OVERLOAD, arguments.duration, open_loop=True))
     after = load(best_rate * CALM_SHARE, CALM_S)
     highest = peaks.stop()
     drained_s = wait_until_stored(instance, ledger)
@@ -65,7 +65,9 @@ def measure_overload(instance: Instance, arguments: argparse.Namespace) -> int:
         "command": " ".join(sys.argv),
         "calibration_us_per_log": [round(before_us, 3), round(calibrate(requests), 3)],
         "best_logs_per_s": round(best_rate),
+        "best_logs_per_s_by_10_s": by_ten_seconds(best, best.lasted_s),
         "best_acknowledgement_ms": milliseconds(best),
+        "best_cpu_us_per_log": best_cpu,
         "offered_logs_per_s": round(overload.answered * LOGS_PER_REQUEST / overload.lasted_s),
         "logs_per_s": round(share * best_rate),
         "logs_per_s_by_10_s": by_ten_seconds(overload, overload.lasted_s),
@@ -74,6 +76,7 @@ def measure_overload(instance: Instance, arguments: argparse.Namespace) -> int:
         "refused_without_retry_after": overload.without_retry_after,
         "failed_requests": overload.failed,
         "acknowledgement_ms": milliseconds(overload),
+        "cpu_us_per_acknowledged_log": cpu,
         "calm_acknowledgement_ms": {"before": milliseconds(calm), "after": milliseconds(after)},
         "normal_again_after_s": normal_after_s(calm, after),
         "peaks": highest,
@@ -99,6 +102,14 @@ def measure_overload(instance: Instance, arguments: argparse.Namespace) -> int:
     if arguments.json:
         arguments.json.write_text(json.dumps(result, indent=2) + "\n")
     return 1 if broken else 0
+
+
+def with_cpu(instance: Instance, load: Callable[[], Outcome]) -> tuple[Outcome, dict[str, float]]:
+    """A load, and what each process spent on an acknowledged log meanwhile."""
+    began, own_s = usage_by_name(instance.instance_id), time.process_time()
+    outcome = load()
+    ended, own_s = usage_by_name(instance.instance_id), time.process_time() - own_s
+    return outcome, cpu_per_log(began, ended, own_s, len(outcome.acknowledged) * LOGS_PER_REQUEST)
 
 
 def rate_within(outcome: Outcome, duration_s: float) -> float:
