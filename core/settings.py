@@ -49,8 +49,7 @@ def _time_zone(name: str) -> str:
 
 
 def _replicas_max(values: dict[str, Any]) -> int:
-    cores: int = os.cpu_count() or 1
-    return max(cores // 2, values.get("replicas_min", 1), 1)
+    return max((os.cpu_count() or 1) // 2, int(values.get("replicas_min", 1)), 1)
 
 
 Networks = Annotated[tuple[IPvAnyNetwork, ...], BeforeValidator(_listed)]
@@ -71,7 +70,7 @@ class HttpSettings(Section):
     port: Port = 8080
     replicas_min: Annotated[int, Field(ge=1, le=1024)] = 1
     # By default one for two cores: the rest of them has to store what a replica takes in.
-    replicas_max: Annotated[int, Field(ge=1, le=1024, default_factory=_replicas_max)]
+    replicas_max: Annotated[int, Field(ge=1, le=1024)] = Field(default_factory=_replicas_max)
     requests_per_replica_max: Annotated[int, Field(ge=1)] = 256
 
     @model_validator(mode="after")
