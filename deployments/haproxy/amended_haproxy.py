@@ -11,7 +11,6 @@ that the process id, the signals and the sockets are those Ray Serve expects. Wh
 * No replica, or one that died: 503 with Retry-After. Serve's 404 and 500 make clients drop their logs.
 * Slow or huge requests are cut off before they reach a replica.
 * While the replicas have all they can work on, large requests are refused here: 429 with Retry-After.
-* Serve does not watch whether a sender of logs goes away: to see it, it would read the body ahead of us.
 
 HAProxy configuration manual: https://docs.haproxy.org/2.8/configuration.html
 """
@@ -124,10 +123,6 @@ def _frontend(lines: list[str], bind: str | None) -> list[str]:
         "    http-request set-header X-Forwarded-Proto http",
         "    http-request del-header Forwarded",
         "    http-request deny deny_status 404 if { path -i /-/routes }",
-        # Otherwise a replica reads every body at once, however many requests wait for their turn in it.
-        "    http-request del-header X-Request-Disconnect-Disabled",
-        "    http-request set-header X-Request-Disconnect-Disabled ?1"
-        f" if {{ method POST }} {{ path {INGEST_PATH} {INGEST_PATH}/ }}",
         f"    http-request return status 413 content-type application/json string '{TOO_LARGE_BODY}'"
         f" if {{ req.body_size gt {BODY_BYTES_MAX} }}",
         *(line for line in lines if line not in binds),

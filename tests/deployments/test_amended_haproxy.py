@@ -71,15 +71,6 @@ def test_the_clients_address_cannot_be_forged(amended: str) -> None:
     assert "http-request set-header X-Forwarded-For %[src]" in amended
 
 
-def test_a_replica_reads_a_body_when_its_turn_comes_and_clients_cannot_choose(amended: str) -> None:
-    lines = [line.strip() for line in amended.splitlines() if "Disconnect-Disabled" in line]
-    assert lines == [
-        "http-request del-header X-Request-Disconnect-Disabled",
-        "http-request set-header X-Request-Disconnect-Disabled ?1"
-        " if { method POST } { path /api/v1/logs /api/v1/logs/ }",
-    ]
-
-
 def test_nothing_listens_but_the_public_address(amended: str) -> None:
     binds = [line.strip() for line in amended.splitlines() if line.strip().startswith("bind")]
     assert binds == ["bind 127.0.0.1:8080"]
