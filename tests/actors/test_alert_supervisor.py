@@ -195,7 +195,8 @@ async def test_an_escalation_tells_one_after_the_other_until_somebody_acknowledg
     await service.command(id_, "unacknowledge", user="ann")
     [last] = await boss.wait_for(1)
     assert (last.json["event"], last.json["detail"]["step"]) == ("escalation", 2)
-    await service.put(id_, dict(service.definitions.all("rule")[0].body), deleted=True)
+    # To disable a rule closes what is open, at all who were told.
+    await service.put(id_, {**service.definitions.all("rule")[0].body, "enabled": False})
     for each, count in ((receiver, 2), (team, 2), (boss, 2)):
         assert (await each.wait_for(count))[-1].json["event"] == "resolved"
 
