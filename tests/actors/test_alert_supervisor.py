@@ -175,7 +175,7 @@ async def kill_all(rules: list[str]) -> None:
 async def test_an_escalation_tells_one_after_the_other_until_somebody_acknowledges(
     service: Service, receiver: HttpReceiver, team: HttpReceiver, boss: HttpReceiver
 ) -> None:
-    service.define_policy("policy-1", ("2s", team.url), ("2s", boss.url))
+    service.define_policy("policy-1", ("1s", team.url), ("3s", boss.url))
     minute = {"condition": {"threshold": 2, "window": "60s"}}
     id_ = await service.define(receiver, 6, **minute, escalation_policy="policy-1")
     await service.status(id_, "ok")

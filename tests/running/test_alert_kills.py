@@ -27,7 +27,7 @@ from storage.embedded.endpoint import embedded_url
 from tests.running.client import Client, wait_until
 
 CONSECUTIVE = 20  # windows of a second: some before the first kill, some after it
-WINDOW_S = 60  # longer than a start, so that the gap in the logs does not look like the end
+WINDOW_S = 50  # longer than a start, so that the gap in the logs does not look like the end
 
 
 class Receiver:
