@@ -24,7 +24,7 @@ from query.search import ALWAYS, TimeRange
 from query.session import Session
 from query.statement import Binds, Statement
 from query.together import gathered
-from query.tokens import leaves, own_tokens
+from query.tokens import leaves, own_tokens, unlikely_tokens
 
 TERMS_MAX: Final = 8  # that are looked up in the dictionary: each costs the store some milliseconds
 ALTERNATIVES_MAX: Final = 24  # forms of values that are counted: each costs the store some milliseconds
@@ -148,10 +148,19 @@ async def counted_sums(session: Session, part: str, sums: Sequence[Sum], logs: i
 
 
 async def with_counts(session: Session, filter_: Filter) -> Filter:
-    """The same filter without forms of values that no log has (`"503"` where all have 503)."""
-    tokens = _alternatives(filter_)
-    counts = await _counts(session, "forms", [frozenset([token]) for token in tokens])
-    return Filter(filter_.query, Known(filter_.known.expansions, dict(zip(tokens, counts, strict=True))))
+    """The same filter without forms of values that no log has (`"503"` where all have 503).
+
+    The unlikely forms of a value are counted at once; one by one only where some log has one of them.
+    """
+    forms = _forms(filter_)
+    unlikely = {leaf: found for leaf, tokens in forms.items() if (found := unlikely_tokens(leaf, tokens))}
+    any_of = [Filter(leaf, Known({leaf: tokens})) for leaf, tokens in unlikely.items()]
+    together = dict(zip(unlikely, await _counts(session, "forms", any_of), strict=True))
+    absent = [token for leaf, tokens in unlikely.items() if not together[leaf] for token in tokens]
+    unclear = [token for leaf, tokens in forms.items() if together.get(leaf) != 0 for token in tokens]
+    singly = await _counts(session, "forms", [frozenset([token]) for token in unclear])
+    counts = dict.fromkeys(absent, 0) | dict(zip(unclear, singly, strict=True))
+    return Filter(filter_.query, Known(filter_.known.expansions, counts))
 
 
 async def _counts(session: Session, part: str, filters: Sequence[Filter | Tokens]) -> list[int]:
@@ -180,16 +189,14 @@ def _value(by_sum: Sum, counts: Mapping[Tokens, int]) -> int:
     return sum(factor * counts[tokens] for tokens, factor in by_sum.items())
 
 
-def _alternatives(filter_: Filter) -> list[str]:
+def _forms(filter_: Filter) -> dict[Leaf, tuple[str, ...]]:
     """Tokens that stand for each other in a term; none when they are too many to be counted."""
-    tokens = [
-        token
+    forms = {
+        leaf: found
         for leaf in leaves(filter_.query)
         if leaf not in filter_.known.expansions and len(found := own_tokens(leaf) or ()) > 1
-        for token in found
-    ]
-    distinct = list(dict.fromkeys(tokens))
-    return distinct if len(distinct) <= ALTERNATIVES_MAX else []
+    }
+    return forms if sum(map(len, forms.values())) <= ALTERNATIVES_MAX else {}
 
 
 async def _expansions(
