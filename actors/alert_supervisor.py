@@ -12,7 +12,7 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import Iterable
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -265,7 +265,7 @@ class AlertSupervisor:
                     handle = await asyncio.to_thread(ray.get_actor, name, NAMESPACE)
                     await asyncio.to_thread(_end, handle)
 
-    async def _see_to_ended(self, definitions: Iterable[Definition]) -> None:
+    async def _see_to_ended(self, definitions: Sequence[Definition]) -> None:
         """What a deleted or disabled rule had opened is closed: receivers are told that it is over."""
         ended = {
             each.id: each
@@ -281,11 +281,13 @@ class AlertSupervisor:
             if post is not None:  # it must not write any more
                 await asyncio.to_thread(_end, post.handle)
         states = await asyncio.to_thread(self._journal.states, list(ended))
+        # Those whom an escalation has told are told too; the policy may have been deleted after the rule.
+        policies = [replace(each, deleted=False) for each in definitions if each.kind == "policy"]
         for rule_id, state in states.items():
             definition = ended[rule_id]
             body = {**definition.body, "enabled": True}
-            revived = replace(definition, deleted=False, body=body)
-            book: Book = self._open_book([revived], self._settings, self._store_url, self._no_book)
+            revived = [*policies, replace(definition, deleted=False, body=body)]
+            book: Book = self._open_book(revived, self._settings, self._store_url, self._no_book)
             if rule_id in book.orders:
                 why = "the rule was deleted" if definition.deleted else "the rule was disabled"
                 await asyncio.to_thread(self._close, book.orders[rule_id], state, why)

@@ -3,7 +3,7 @@ by itself.
 
 The journal is its outbox. It is told when there is something new, and looks by itself now and then; what
 is not done with is found again after a crash. One that is killed between sending and writing that down sends
-again, with the same idempotency key.
+again, with the same idempotency key; to Slack, which knows none, with a word that it may be a repetition.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from alerts.render_email import email_message
 from alerts.render_pagerduty import pagerduty_message
 from alerts.render_slack import slack_message
 from alerts.render_webhook import webhook_message
-from alerts.retry import Outcome, pause_s
+from alerts.retry import RETRY_AFTER_S_MAX, Outcome, pause_s
 from alerts.sending import Sender
 from core.clock import Clock, SystemClock
 from core.errors import StorageError
@@ -77,6 +77,7 @@ class Notifier:
         self._queues: dict[str, list[Line]] = {}
         self._known: set[str] = set()
         self._done: OrderedDict[str, None] = OrderedDict()
+        self._earlier: dict[str, dict[str, Any]] | None = None  # of an earlier notifier; not read yet
         self._places = asyncio.Semaphore(SENDINGS_MAX)
         self._receivers: dict[str, asyncio.Semaphore] = {}
         self._sending = self._sent = self._failed = 0
@@ -124,6 +125,8 @@ class Notifier:
 
     async def _look(self, since_ns: int) -> bool:
         """Take what waits in the journal; False when there is more than can be held."""
+        if self._earlier is None:
+            self._earlier = await asyncio.to_thread(self._journal.unfinished, since_ns)
         after: tuple[int, str] | None = None
         while len(self._known) < WAITING_MAX:
             notices = await asyncio.to_thread(self._journal.pending_notices, since_ns, after)
@@ -169,28 +172,33 @@ class Notifier:
 
     async def _deliver(self, notice: Line) -> None:
         """Try until it is sent, refused for good, or too old."""
-        attempts = 0
+        earlier = (self._earlier or {}).pop(notice.key, {})
+        attempts, in_doubt = int(earlier.get("attempts", 0)), bool(earlier.get("in_doubt", False))
         give_up_ns = notice.at_ns + int(self._settings.give_up_after_s * 1e9)
+        left_s = (int(earlier.get("next_attempt_at_ns", 0)) - self._clock.now_ns()) / 1e9
+        if left_s > 0:  # what the receiver asked for is kept over a restart
+            await self._clock.sleep(min(left_s, RETRY_AFTER_S_MAX))
         while True:
             attempts += 1
-            outcome = await self._attempt(notice)
+            outcome = await self._attempt(notice, attempts, in_doubt)
+            in_doubt = in_doubt or outcome.in_doubt
             now_ns = self._clock.now_ns()
             pause = pause_s(attempts, outcome.retry_after_s, self._uniform)
             if outcome.kind == "retry" and now_ns + int(pause * 1e9) >= give_up_ns:
                 outcome = Outcome("failed", f"given up after {attempts} attempts: {outcome.reason}")
-            body = {"status": outcome.kind, "reason": outcome.reason, "attempts": attempts}
+            body: dict[str, Any] = {"status": outcome.kind, "reason": outcome.reason, "attempts": attempts}
             if outcome.kind == "retry":
-                body["next_attempt_at_ns"] = now_ns + int(pause * 1e9)
-            await self._record(notice, body, attempts, now_ns, done=outcome.kind != "retry")
+                body |= {"next_attempt_at_ns": now_ns + int(pause * 1e9), "in_doubt": in_doubt}
+            await self._record(notice, body, now_ns, done=outcome.kind != "retry")
             if outcome.kind != "retry":
                 self._count(notice, outcome)
                 return
             log.info("notice %s will be tried again in %.1f s: %s", notice.key, pause, outcome.reason)
             await self._clock.sleep(pause)
 
-    async def _attempt(self, notice: Line) -> Outcome:
+    async def _attempt(self, notice: Line, number: int, in_doubt: bool) -> Outcome:
         try:
-            message = self._message(notice)
+            message = self._message(notice, in_doubt)
         except NotConfigured as error:
             return Outcome("failed", str(error))
         except Exception:
@@ -202,16 +210,20 @@ class Notifier:
         async with receiver, self._places:
             self._sending += 1
             try:
+                if notice.body["target"]["kind"] == "slack":
+                    # Should this process end before the answer is written down, the next one knows of it.
+                    begun = {"status": "sending", "reason": "", "attempts": number, "in_doubt": True}
+                    await self._record(notice, begun, self._clock.now_ns(), done=False)
                 return await self._sender.send(message)
             finally:
                 self._sending -= 1
 
-    def _message(self, notice: Line) -> HttpMessage | Mail:
+    def _message(self, notice: Line, in_doubt: bool) -> HttpMessage | Mail:
         content, target = notice.body["content"], notice.body["target"]
         config, now_s = target["config"], self._clock.now_ns() / 1e9
         match target["kind"]:
             case "slack":
-                return slack_message(content, config, self._settings)
+                return slack_message(content, config, self._settings, repeated=in_doubt)
             case "pagerduty":
                 return pagerduty_message(content, config, self._settings)
             case "email":
@@ -219,14 +231,10 @@ class Notifier:
         assert target["kind"] == "webhook", target["kind"]
         return webhook_message(notice.key, content, config, int(now_s))
 
-    async def _record(
-        self, notice: Line, body: dict[str, Any], version: int, at_ns: int, *, done: bool
-    ) -> None:
+    async def _record(self, notice: Line, body: dict[str, Any], at_ns: int, *, done: bool) -> None:
         """Write down what came of it, however long the store is away: otherwise it would be sent again."""
         rule_id = notice.body["content"]["rule"]["id"]
-        row = self._journal.delivery_row(
-            rule_id, notice.key, notice.group, body, at_ns, done=done, version=version
-        )
+        row = self._journal.delivery_row(rule_id, notice.key, notice.group, body, at_ns, done=done)
         while True:
             try:
                 await asyncio.to_thread(self._journal.write, [row])

@@ -80,6 +80,7 @@ def _acknowledge(rule: Rule, state: RuleState, name: str, group: GroupState, com
                 group.since_ns,
                 targets,
                 {"user": command.user, "note": command.text},
+                group.status,
             ),
         )
     group = replace(group, acknowledged=acknowledgement, notices=group.notices + len(notices))

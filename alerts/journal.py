@@ -19,6 +19,8 @@ TABLE: Final = "alert_journal"
 FOR_EVER_S: Final = 4_294_967_295  # the last second of a DateTime, in 2106
 DAY_S: Final = 86_400
 PENDING_MAX: Final = 2_000  # notices of one look
+UNFINISHED_MAX: Final = 50_000  # deliveries that a new notifier takes up
+DONE_VERSION: Final = 1 << 63  # more than any time in ns: nothing takes back what is done
 
 Row = dict[str, Any]
 
@@ -90,10 +92,10 @@ class Journal:
         at_ns: int,
         *,
         done: bool,
-        version: int,
     ) -> Row:
-        """What became of a notice; the newest version counts, and once `done` it is over."""
+        """What became of a notice; the newest counts, and once `done` it is over whatever the clocks say."""
         text = json.dumps(body, ensure_ascii=False)
+        version = at_ns + (DONE_VERSION if done else 0)
         return self._row(rule_id, "delivery", key, at_ns, text, group=group, version=version, done=done)
 
     def command_row(self, rule_id: str, command: Command) -> Row:
@@ -141,6 +143,15 @@ class Journal:
             | ({} if after is None else {"at": moment(after[0]), "key": after[1]}),
         )
         return [Line("notice", r["key"], r["at_ns"], r["group_name"], json.loads(r["body"])) for r in rows]
+
+    def unfinished(self, since_ns: int) -> dict[str, dict[str, Any]]:
+        """How far the deliveries have come that were tried from then on and are not done with, by key."""
+        rows = self._store.select(
+            f"SELECT key, body FROM {TABLE} FINAL WHERE kind = 'delivery' AND NOT done"
+            f" AND at >= {{since:DateTime64(9, 'UTC')}} ORDER BY at DESC LIMIT {UNFINISHED_MAX}",
+            {"since": moment(since_ns)},
+        )
+        return {row["key"]: json.loads(row["body"]) for row in rows}
 
     def history(self, rule_id: str, before: tuple[int, str] | None, limit: int) -> list[Line]:
         """A page of a rule's history, newest first; `before` is the place (time and key) where the last

@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 from alerts.condition import level_kept
 from alerts.evaluation import Evaluation, Reading
 from alerts.rule import SEVERITIES, Rule, Target
-from alerts.state import GroupState, RuleState
+from alerts.state import GroupState, RuleState, Status
 
 GROUP_MEMORY_NS: Final = 24 * 3600 * 1_000_000_000  # a group without a log for so long is forgotten
 
@@ -29,7 +29,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something to tell to some targets: the `number`-th of an episode of a group."""
+    """Something to tell to some targets: the `number`-th of an episode of a group that is in that status."""
 
     kind: NoticeKind
     group: str
@@ -40,6 +40,7 @@ class Notice:
     since_ns: int
     targets: tuple[Target, ...]
     detail: dict[str, Any] = field(default_factory=dict)
+    status: Status = "alerting"
 
 
 @dataclass(frozen=True, slots=True)

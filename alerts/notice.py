@@ -23,6 +23,7 @@ STATES: Final = {
     "error": "error",
     "error_resolved": "ok",
 }
+_AS_THE_GROUP: Final = frozenset({"repeat", "escalation", "acknowledged"})  # alerting, or without data
 _UNITS: Final = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1))
 _HEADLINES: Final = {
     "firing": "is alerting",
@@ -30,6 +31,8 @@ _HEADLINES: Final = {
     "escalation": "is alerting and nobody has acknowledged it",
     "acknowledged": "was acknowledged",
     "no_data": "has no data",
+    "repeat no_data": "still has no data",
+    "escalation no_data": "has no data and nobody has acknowledged it",
     "resolved": "is resolved",
     "error": "cannot be evaluated",
     "error_resolved": "can be evaluated again",
@@ -79,7 +82,7 @@ def notice_content(
         threshold = rule.condition.thresholds[0].value
     content: dict[str, Any] = {
         "event": notice.kind,
-        "state": STATES[notice.kind],
+        "state": notice.status if notice.kind in _AS_THE_GROUP else STATES[notice.kind],
         "severity": notice.severity,
         "group": notice.group,
         "group_by": rule.group_by,
@@ -117,12 +120,13 @@ def summary(content: Mapping[str, Any]) -> str:
     of_group = (
         f" ({content['group_by']}: {content['group']})" if content["group_by"] and content["group"] else ""
     )
-    line = f"{rule['name']}{of_group} {_HEADLINES[kind]}"
+    headline = _HEADLINES.get(f"{kind} {content['state']}", _HEADLINES[kind])
+    line = f"{rule['name']}{of_group} {headline}"
     if kind in ("error", "error_resolved"):
         return f"{line}: {content['error']}" if content["error"] else line
     if kind == "acknowledged":
         return f"{line} by {content['detail'].get('user', 'somebody')}"
-    if kind == "no_data":
+    if content["state"] == "no_data":
         return f"{line}: no log in {content['window']}"
     return f"{line}: {content['condition']}, now {number_text(content['value'])}"
 

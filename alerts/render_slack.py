@@ -14,16 +14,20 @@ from core.settings import AlertSettings
 TEXT_MAX: Final = 3000  # of a section
 HEADER_MAX: Final = 150
 SAMPLE_MAX: Final = 300
+REPEATED: Final = "This may be a repetition: Slack did not confirm the message that was sent before."
 _SIGNS: Final = {"alerting": "🔴", "no_data": "⚪", "ok": "🟢", "error": "🟠"}
 
 
 def slack_message(
-    content: Mapping[str, Any], config: Mapping[str, Any], settings: AlertSettings
+    content: Mapping[str, Any], config: Mapping[str, Any], settings: AlertSettings, *, repeated: bool = False
 ) -> HttpMessage:
-    """The request. Raises NotConfigured when neither the target nor the settings have a token or a
-    webhook.
+    """The request; `repeated` when Slack may have taken it before, which Slack cannot tell by itself.
+
+    Raises NotConfigured when neither the target nor the settings have a token or a webhook.
     """
     message: dict[str, Any] = {"text": _escape(content["summary"]), "blocks": blocks(content)}
+    if repeated:
+        message["blocks"].append({"type": "context", "elements": [_text(REPEATED)]})
     if config.get("channel"):
         message["channel"] = config["channel"]
     url, headers, guarded = _door(config, settings)

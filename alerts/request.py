@@ -53,6 +53,7 @@ _REASONS: Final = {
     "model_type": "must be an object",
     "model_attributes_type": "must be an object",
     "list_type": "must be a list",
+    "too_short": "must not be empty",
     "tuple_type": "must be a list",
     "union_tag_not_found": "must have a type: slack, pagerduty, webhook or email",
     "union_tag_invalid": "type must be slack, pagerduty, webhook or email",
@@ -359,5 +360,8 @@ def _problems(error: ValidationError) -> dict[str, str]:
         message = (
             each["msg"].removeprefix("Value error, ").removeprefix("Input ").replace("should be", "must be")
         )
-        found.setdefault(".".join(parts) or "body", _REASONS.get(each["type"], message))
+        path = ".".join(parts) or "body"
+        if each["type"] == "too_short" and any(other.startswith(f"{path}.") for other in found):
+            continue  # too short without the wrong one, which is named already
+        found.setdefault(path, _REASONS.get(each["type"], message))
     return found

@@ -15,11 +15,14 @@ RETRIED_STATUSES: Final = frozenset({408, 425, 429})  # and all of 5xx
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What an attempt came to; `retry_after_s` is the receiver's own wish."""
+    """What an attempt came to; `retry_after_s` is the receiver's own wish, `in_doubt` says that it may have
+    taken the notice although it did not say so.
+    """
 
     kind: Literal["sent", "retry", "failed"]
     reason: str = ""
     retry_after_s: float | None = None
+    in_doubt: bool = False
 
 
 def outcome_of_status(status: int, retry_after: str | None, text: str, now_s: float) -> Outcome:
@@ -28,7 +31,7 @@ def outcome_of_status(status: int, retry_after: str | None, text: str, now_s: fl
         return Outcome("sent")
     reason = f"the receiver answered {status}" + (f": {text}" if text else "")
     if status in RETRIED_STATUSES or status >= 500:
-        return Outcome("retry", reason, read_retry_after(retry_after, now_s))
+        return Outcome("retry", reason, read_retry_after(retry_after, now_s), in_doubt=status >= 500)
     return Outcome("failed", reason)
 
 

@@ -23,9 +23,9 @@ KEPT_METHOD: Final = frozenset({307, 308})  # other redirects would turn the not
 ANSWER_BYTES_MAX: Final = 4096
 ANSWER_SHOWN: Final = 300
 SMTP_THREADS: Final = 8  # of their own: servers that hang must not keep other work waiting
-SLACK_ERRORS_RETRIED: Final = frozenset(
-    {"ratelimited", "rate_limited", "internal_error", "fatal_error", "service_unavailable", "request_timeout"}
-)
+SLACK_THROTTLES: Final = frozenset({"ratelimited", "rate_limited"})
+# "It's possible some aspect of the operation succeeded before the error was raised", says Slack of these.
+SLACK_FAILURES: Final = frozenset({"internal_error", "fatal_error", "service_unavailable", "request_timeout"})
 
 
 class Sender:
@@ -51,9 +51,10 @@ class Sender:
                 return Outcome("failed", f"refused: {error.host} leads to an address that is not public")
             return Outcome("retry", f"cannot connect to {error.host}: {error.os_error.strerror or 'failed'}")
         except TimeoutError:
-            return Outcome("retry", f"no answer within {self._settings.attempt_timeout_s:g} s")
+            reason = f"no answer within {self._settings.attempt_timeout_s:g} s"
+            return Outcome("retry", reason, in_doubt=True)
         except (aiohttp.ClientError, OSError) as error:
-            return Outcome("retry", f"the connection failed: {type(error).__name__}")
+            return Outcome("retry", f"the connection failed: {type(error).__name__}", in_doubt=True)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -87,8 +88,8 @@ class Sender:
         text = " ".join(body.decode(errors="replace").split())[:ANSWER_SHOWN]
         slack_error = _slack_error(body) if status == 200 else None
         if slack_error is not None:
-            kind: Any = "retry" if slack_error in SLACK_ERRORS_RETRIED else "failed"
-            return Outcome(kind, f"Slack answered {slack_error}")
+            kind: Any = "retry" if slack_error in SLACK_FAILURES | SLACK_THROTTLES else "failed"
+            return Outcome(kind, f"Slack answered {slack_error}", in_doubt=slack_error in SLACK_FAILURES)
         now_s = self._clock.now_ns() / 1e9
         return outcome_of_status(status, headers.get("Retry-After"), text, now_s)
 

@@ -1,7 +1,7 @@
 """Rules, policies and their states as the API shows them."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from alerts.definitions import Definition
 from alerts.journal import Line
@@ -11,6 +11,8 @@ from alerts.rule import Rule
 from alerts.state import Acknowledgement, GroupState, RuleState
 from alerts.targets import masked
 from query.iso import iso
+
+STATUSES: Final = {"sent": "sent", "failed": "not_sent", "retry": "retrying", "sending": "sending"}
 
 
 def shown_rule(definition: Definition, rule: Rule, state: RuleState) -> dict[str, Any]:
@@ -66,7 +68,7 @@ def shown_line(line: Line, deliveries: Mapping[str, Mapping[str, Any]]) -> dict[
         return {**shown, **{name: _readable(name, value) for name, value in line.body.items()}}
     content, target = line.body["content"], line.body["target"]
     delivery = deliveries.get(line.key, {"status": "waiting", "reason": "", "attempts": 0})
-    status = {"sent": "sent", "failed": "not_sent", "retry": "retrying"}.get(delivery["status"], "waiting")
+    status = STATUSES.get(delivery["status"], "waiting")
     shown |= {
         "event": "notice",
         "id": line.key,

@@ -190,6 +190,7 @@ class _Teller:
                 group.since_ns,
                 targets,
                 detail or {},
+                group.status,
             )
         )
         group = replace(group, notices=number)

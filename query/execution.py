@@ -89,10 +89,13 @@ class Execution:
             await all_done(self._page(plan), self._total(plan))
 
     async def _plan(self) -> Plan:
-        learned = await learn(self._session, self._search.query, self._search.range, self._dictionary)
+        search = self._search
+        # Histograms end where the logs do.
+        fresh = bool(search.aggregations)
+        learned = await learn(self._session, search.query, search.range, self._dictionary, fresh)
         self._learned, self._filter = learned, learned.filter
-        traits = traits_of(self._search.query, learned.facts.matching is not None)
-        return plan_search(self._search, traits, learned.facts, self._count_budget_s)
+        traits = traits_of(search.query, learned.facts.matching is not None)
+        return plan_search(search, traits, learned.facts, self._count_budget_s)
 
     async def _page(self, plan: Plan) -> None:
         if plan.page is None:

@@ -24,7 +24,7 @@ from query.search import ALWAYS, TimeRange
 from query.session import Session
 from query.statement import Binds, Statement
 from query.together import gathered
-from query.tokens import leaves, own_tokens
+from query.tokens import leaves, own_tokens, unlikely_tokens
 
 TERMS_MAX: Final = 8  # that are looked up in the dictionary: each costs the store some milliseconds
 ALTERNATIVES_MAX: Final = 24  # forms of values that are counted: each costs the store some milliseconds
@@ -47,13 +47,16 @@ async def has_dictionary(session: Session) -> bool:
     return bool(rows) and "MergeTree" in rows[0][0]
 
 
-async def learn(session: Session, query: Node, range_: TimeRange, dictionary: bool) -> Learned:
+async def learn(
+    session: Session, query: Node, range_: TimeRange, dictionary: bool, fresh: bool = True
+) -> Learned:
     """All that is known of a query; without a dictionary (a Distributed table) terms stay what they are.
 
     The index knows no times: its counts are the range's only when that holds every log that was counted.
-    So where they may be taken for the range's, the parts are looked at after the counts.
+    So where they may be taken for the range's, the parts are looked at after the counts. Unless they must be
+    `fresh`, parts that only tell how to slice a page are those of a moment ago.
     """
-    asking = _Asking(session, range_, dictionary)
+    asking = _Asking(session, range_, dictionary, fresh)
     known = Known(await _expansions(session, query) if dictionary else {})
     if not dictionary or isinstance(query, And | Or | Not) or query in known.expansions:
         return await asking.by_index(Filter(query, known))
@@ -69,11 +72,12 @@ class _Asking:
     session: Session
     range: TimeRange
     dictionary: bool
+    fresh: bool
 
     async def by_values(self, leaf: Leaf) -> Learned:
         """A term that too many values pass is counted by the values of its field."""
         matching = await _value_count(self.session, leaf)  # before the parts, as every count
-        return self.learned(Filter(leaf), await self.parts(), matching)
+        return self.learned(Filter(leaf), self.remembered() or await self.parts(), matching)
 
     async def by_index(self, filter_: Filter) -> Learned:
         """The index counts the query as it is, or as a sum over sets of tokens."""
@@ -90,29 +94,41 @@ class _Asking:
         filter_ = await with_counts(self.session, filter_)
         by_sum = index_sum(filter_.query, filter_.known)
         if by_sum is None:
-            return self.learned(filter_, await self.parts(), None)
+            return self.learned(filter_, self.remembered() or await self.parts(), None)
         return await self.by_sum(filter_, by_sum)
 
     async def by_sum(self, filter_: Filter, by_sum: Sum) -> Learned:
         """One statement for all sets of the sum."""
         sets = [tokens for tokens in by_sum if tokens]
-        parts, counts = await self.parts_and_counts(sets)
+        parts, counts = await self.parts_and_counts(sets, fresh=EVERY in by_sum)
         counted = dict(zip(sets, counts, strict=True)) | {EVERY: sum(part.rows for part in parts)}
         return self.learned(filter_, parts, _value(by_sum, counted))
 
     async def parts_and_counts(
-        self, filters: Sequence[Filter | Tokens]
+        self, filters: Sequence[Filter | Tokens], fresh: bool = False
     ) -> tuple[tuple[Part, ...], list[int]]:
         """The parts, and the count of each filter."""
+        if remembered := () if fresh else self.remembered():
+            return remembered, await _counts(self.session, "matching", filters)
         parts, counts = await gathered(self.parts(), _counts(self.session, "matching", filters))
         if self.range != ALWAYS and self.range.covers(TableFacts(parts).span):
             parts = await self.parts()  # as they are after the counts
         return parts, counts
 
+    def remembered(self) -> tuple[Part, ...]:
+        """The parts of a moment ago, when nothing but the slices of a page depends on them."""
+        memory = self.session.parts_memory
+        parts = () if self.fresh or memory is None else memory.recall()
+        held = self.range != ALWAYS and self.range.covers(TableFacts(parts).span)
+        return () if held else parts
+
     async def parts(self) -> tuple[Part, ...]:
         """Time and rows of each part of the table."""
         rows = await self.session.run("facts", "parts", PARTS)
-        return tuple(Part(*row) for row in rows if row[2])
+        parts = tuple(Part(*row) for row in rows if row[2])
+        if self.session.parts_memory is not None:
+            self.session.parts_memory.keep(parts)
+        return parts
 
     def learned(self, filter_: Filter, parts: tuple[Part, ...], matching: int | None) -> Learned:
         """All of it."""
@@ -121,7 +137,7 @@ class _Asking:
 
 async def table_facts(session: Session) -> TableFacts:
     """The parts alone."""
-    return TableFacts(await _Asking(session, ALWAYS, dictionary=False).parts())
+    return TableFacts(await _Asking(session, ALWAYS, dictionary=False, fresh=True).parts())
 
 
 async def counted_sums(session: Session, part: str, sums: Sequence[Sum], logs: int) -> list[int]:
@@ -132,10 +148,19 @@ async def counted_sums(session: Session, part: str, sums: Sequence[Sum], logs: i
 
 
 async def with_counts(session: Session, filter_: Filter) -> Filter:
-    """The same filter without forms of values that no log has (`"503"` where all have 503)."""
-    tokens = _alternatives(filter_)
-    counts = await _counts(session, "forms", [frozenset([token]) for token in tokens])
-    return Filter(filter_.query, Known(filter_.known.expansions, dict(zip(tokens, counts, strict=True))))
+    """The same filter without forms of values that no log has (`"503"` where all have 503).
+
+    The unlikely forms of a value are counted at once; one by one only where some log has one of them.
+    """
+    forms = _forms(filter_)
+    unlikely = {leaf: found for leaf, tokens in forms.items() if (found := unlikely_tokens(leaf, tokens))}
+    any_of = [Filter(leaf, Known({leaf: tokens})) for leaf, tokens in unlikely.items()]
+    together = dict(zip(unlikely, await _counts(session, "forms", any_of), strict=True))
+    absent = [token for leaf, tokens in unlikely.items() if not together[leaf] for token in tokens]
+    unclear = [token for leaf, tokens in forms.items() if together.get(leaf) != 0 for token in tokens]
+    singly = await _counts(session, "forms", [frozenset([token]) for token in unclear])
+    counts = dict.fromkeys(absent, 0) | dict(zip(unclear, singly, strict=True))
+    return Filter(filter_.query, Known(filter_.known.expansions, counts))
 
 
 async def _counts(session: Session, part: str, filters: Sequence[Filter | Tokens]) -> list[int]:
@@ -164,16 +189,14 @@ def _value(by_sum: Sum, counts: Mapping[Tokens, int]) -> int:
     return sum(factor * counts[tokens] for tokens, factor in by_sum.items())
 
 
-def _alternatives(filter_: Filter) -> list[str]:
+def _forms(filter_: Filter) -> dict[Leaf, tuple[str, ...]]:
     """Tokens that stand for each other in a term; none when they are too many to be counted."""
-    tokens = [
-        token
+    forms = {
+        leaf: found
         for leaf in leaves(filter_.query)
         if leaf not in filter_.known.expansions and len(found := own_tokens(leaf) or ()) > 1
-        for token in found
-    ]
-    distinct = list(dict.fromkeys(tokens))
-    return distinct if len(distinct) <= ALTERNATIVES_MAX else []
+    }
+    return forms if sum(map(len, forms.values())) <= ALTERNATIVES_MAX else {}
 
 
 async def _expansions(

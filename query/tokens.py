@@ -46,6 +46,15 @@ def own_tokens(leaf: Leaf) -> tuple[str, ...] | None:
     return _equal_tokens(leaf.field, leaf.value) if isinstance(leaf, FieldEquals) else None
 
 
+def unlikely_tokens(leaf: Leaf, tokens: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of a term's tokens that hardly any log has: `status:503` means a number, not a string."""
+    if not isinstance(leaf, FieldEquals) or field_named(leaf.field).kind is not Kind.JSON:
+        return ()
+    texts = value_texts(leaf.value)  # the string, and the number as it was typed if it is one
+    likely = field_named(leaf.field).token(texts[min(1, len(texts) - 1)])
+    return tuple(token for token in tokens if token != likely)
+
+
 def needed_words(node: Words) -> list[str]:
     """Words that a log must have to match, though the index does not know their order."""
     return list(dict.fromkeys(words_of(node.text)))

@@ -20,5 +20,19 @@ async def receiver() -> AsyncIterator[HttpReceiver]:
 
 
 @pytest.fixture
+async def team() -> AsyncIterator[HttpReceiver]:
+    server = await HttpReceiver().start()
+    yield server
+    await server.stop()
+
+
+@pytest.fixture
+async def boss() -> AsyncIterator[HttpReceiver]:
+    server = await HttpReceiver().start()
+    yield server
+    await server.stop()
+
+
+@pytest.fixture
 def journal(alert_store: ClickHouseHttp) -> Journal:
     return Journal(alert_store)

@@ -5,28 +5,22 @@ import os
 import signal
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import ray
 from pydantic import SecretStr
 
-from actors.alert_supervisor import start_alert_supervisor
 from actors.placement import ALERT_SUPERVISOR, NAMESPACE, NOTIFIER, alert_rule_name
 from alerts.clickhouse_http import ClickHouseHttp
-from alerts.commands import Command
-from alerts.definitions import Definition, Definitions
-from alerts.journal import Journal
-from alerts.request import RuleBody, validate
 from alerts.rule import SECOND_NS
-from core.settings import AlertSettings
+from alerts.schedule import phase_of
+from alerts.state import RuleState
 from storage.clickhouse import ClickHouse
-from tests.alerts.making import put_logs
+from tests.actors.alert_service import Service, evaluated, events, kill, process_of, rule_actors, until
 from tests.alerts.receivers import HttpReceiver
 
-SETTINGS = AlertSettings(allow_private_webhooks=True, watch_interval_s=1)
 ROOT = Path(__file__).parent.parent.parent
 
 
@@ -48,89 +42,6 @@ def local_ray() -> Iterator[None]:
         ray.shutdown()
 
 
-class Service:
-    """The alert supervisor's actor and what a test asks of the store beside it."""
-
-    def __init__(self, clickhouse: ClickHouse, store: ClickHouseHttp, url: SecretStr) -> None:
-        self.clickhouse, self.store, self.url = clickhouse, store, url
-        self.journal, self.definitions = Journal(store), Definitions(store)
-        self.supervisor = start_alert_supervisor(SETTINGS, url)
-        self._made = 0
-
-    async def define(self, receiver: HttpReceiver, number: int, **fields: Any) -> str:
-        body = {
-            "name": f"Rule {number}",
-            "query": "level:error",
-            "condition": {"threshold": 2, "window": "2s"},
-            "interval": "1s",
-            "delay": "0s",
-            "notifications": [{"type": "webhook", "url": receiver.url}],
-            **fields,
-        }
-        id_ = f"alert-{number:016x}"
-        await self.put(id_, body)
-        return id_
-
-    async def put(self, id_: str, body: dict[str, Any], *, deleted: bool = False) -> None:
-        now_ns = time.time_ns()
-        kept = validate(RuleBody, body).model_dump(mode="json")
-        self.definitions.put(Definition("rule", id_, now_ns, now_ns, kept, deleted))
-        await self.supervisor.changed.remote()
-
-    def errors(self, count: int = 3, **fields: Any) -> None:
-        # They are ingested in a moment: an insert may take long here, and the rules have no delay.
-        now_ns = time.time_ns() + 2 * SECOND_NS
-        put_logs(self.clickhouse, [{"at_ns": now_ns + i, **fields} for i in range(count)])
-
-    async def status(self, id_: str, wanted: str) -> None:
-        await until(lambda: self.journal.state(id_).status == wanted)
-
-    def end(self) -> None:
-        for name in [ALERT_SUPERVISOR, NOTIFIER, *rule_actors()]:
-            with_name = next((n for n in names() if n == name), None)
-            if with_name:
-                ray.kill(ray.get_actor(name, NAMESPACE), no_restart=True)
-
-
-def names() -> list[str]:
-    return [each["name"] for each in ray.util.list_named_actors(all_namespaces=True)]
-
-
-def rule_actors() -> list[str]:
-    return [name for name in names() if name.startswith("alert-rule-")]
-
-
-async def until(holds: Callable[[], bool], within_s: float = 30) -> None:
-    async with asyncio.timeout(within_s):
-        for _ in range(100_000):
-            if await asyncio.to_thread(holds):
-                return
-            await asyncio.sleep(0.05)
-
-
-async def process_of(name: str) -> int:
-    """The process of an actor, as soon as it answers."""
-    async with asyncio.timeout(30):
-        for _ in range(1000):
-            try:
-                said = await ray.get_actor(name, NAMESPACE).observe.remote()
-                return int(said["pid"])
-            except (ray.exceptions.RayError, ValueError):
-                await asyncio.sleep(0.05)
-    raise AssertionError(f"{name} does not answer")
-
-
-async def kill(name: str) -> None:
-    """kill -9, and wait until another process has its place."""
-    old = await process_of(name)
-    os.kill(old, signal.SIGKILL)
-    async with asyncio.timeout(30):
-        for _ in range(1000):
-            if await process_of(name) != old:
-                return
-            await asyncio.sleep(0.05)
-
-
 @pytest.fixture
 def service(
     local_ray: None, clickhouse: ClickHouse, alert_store: ClickHouseHttp, clickhouse_url: SecretStr
@@ -138,14 +49,6 @@ def service(
     service = Service(clickhouse, alert_store, clickhouse_url)
     yield service
     service.end()
-
-
-def events(receiver: HttpReceiver) -> list[str]:
-    """The notices by their keys, each once, in the order in which they came."""
-    return [
-        got.json["event"]
-        for got in {got.headers["Idempotency-Key"]: got for got in receiver.received}.values()
-    ]
 
 
 async def test_a_rule_is_an_actor_that_is_named_after_it_tells_of_real_logs_and_goes_with_the_rule(
@@ -171,7 +74,7 @@ async def test_a_rule_is_an_actor_that_is_named_after_it_tells_of_real_logs_and_
     assert events(receiver)[-1] == "resolved"
 
 
-async def test_killing_the_rules_actor_and_the_notifier_in_any_state_loses_and_doubles_nothing(
+async def test_killing_the_rules_actor_and_the_notifier_while_it_is_quiet_telling_and_recovered(
     service: Service, receiver: HttpReceiver
 ) -> None:
     id_ = await service.define(receiver, 2, condition={"threshold": 2, "window": "6s"})
@@ -184,25 +87,111 @@ async def test_killing_the_rules_actor_and_the_notifier_in_any_state_loses_and_d
     await kill(name)  # alerting, its notice is being tried again
     await kill(NOTIFIER)
     receiver.always = 200
-    await until(lambda: service.journal.pending_notices(0) == [])
+    await service.all_told()
     await service.status(id_, "ok")
     await kill(name)
     await until(lambda: len(receiver.received) >= 2 and events(receiver)[-1] == "resolved")
-    service.errors()
-    await service.status(id_, "alerting")
-    command = Command(time.time_ns(), "acknowledge", "ann", "", None, ((
-        "", service.journal.state(id_).groups[""].episode),))  # fmt: skip
-    service.journal.write([service.journal.command_row(id_, command)])
-    assert await service.supervisor.poke.remote(id_)
-    await kill(name)
-    state = await asyncio.to_thread(service.journal.state, id_)
-    assert state.groups[""].acknowledged is not None
-    await until(lambda: events(receiver).count("resolved") == 2)
-    await until(lambda: service.journal.pending_notices(0) == [])
-    assert events(receiver) == ["firing", "resolved", "firing", "resolved"]
+    await service.all_told()
+    assert events(receiver) == ["firing", "resolved"]
     keys = [got.headers["Idempotency-Key"] for got in receiver.received]
     answered = keys[next(i for i, got in enumerate(receiver.received) if got.json["event"] == "resolved") :]
     assert len(answered) == len(set(answered)), "what was answered with 200 came twice"
+
+
+async def test_killing_all_of_them_at_once_in_every_state_loses_and_doubles_nothing(
+    service: Service, receiver: HttpReceiver
+) -> None:
+    until_ns = time.time_ns() + 3600 * SECOND_NS
+    service.define_policy("policy-1", ("12s", receiver.url + "/boss"))
+    minute = {"condition": {"threshold": 2, "window": "60s"}}
+    muted = await service.define(receiver, 11, **minute)
+    taken = await service.define(receiver, 12, **minute, repeat="5s")
+    absent = await service.define(receiver, 13, query="service:absent", no_data={"after": 2})
+    waiting = await service.define(receiver, 14, **minute, escalation_policy="policy-1")
+    counting = await service.define(receiver, 15, **minute, consecutive=6)
+    rules = [muted, taken, absent, waiting, counting]
+
+    def states() -> dict[str, RuleState]:
+        return service.journal.states(rules)
+
+    for rule in rules:
+        await process_of(alert_rule_name(rule))
+    await service.command(muted, "mute", user="bob", text="moving", until_ns=until_ns)
+    ingested_ns = service.errors()
+    for rule in (muted, taken, waiting):
+        await service.status(rule, "alerting")
+    await service.status(absent, "no_data")
+    await service.command(taken, "acknowledge", user="ann", text="on it", until_ns=until_ns)
+
+    await service.all_told()
+    await kill_all(rules)
+    await service.status(counting, "alerting")
+    # It took as many windows as it always takes, of which some were before the kill and some after it.
+    phase_ns = phase_of(counting, SECOND_NS)
+    first_ns = (ingested_ns + 3 - phase_ns) // SECOND_NS * SECOND_NS + SECOND_NS + phase_ns
+    assert service.journal.state(counting).groups[""].episode == first_ns + 5 * SECOND_NS
+
+    service.clickhouse.command("RENAME TABLE logs TO away")
+    await until(lambda: all(each.error_notices or each.error_owed for each in states().values()))
+    await service.all_told()
+    await kill_all(rules)
+    assert {each.status for each in states().values()} == {"error"}
+    service.clickhouse.command("RENAME TABLE away TO logs")
+    await until(lambda: not any(each.error_episode for each in states().values()))
+
+    left = states()
+    assert (left[muted].muted_until_ns, left[muted].mute_reason) == (until_ns, "moving")
+    acknowledged = left[taken].groups[""].acknowledged
+    assert acknowledged is not None
+    assert (acknowledged.user, acknowledged.note, acknowledged.until_ns) == ("ann", "on it", until_ns)
+    status = {rule: each.status for rule, each in left.items()}
+    assert status == {**dict.fromkeys(rules, "alerting"), absent: "no_data"}
+    await until(lambda: any(got.path == "/boss" for got in receiver.received))
+    await service.command(muted, "unmute")
+    await service.all_told()
+    came = [(got.json["rule"]["id"], got.json["event"]) for got in receiver.received]
+    error = ["error", "error_resolved"]
+    expected = {
+        muted: ["firing"],  # an error in a mute is not told, nor is its end
+        taken: ["firing", *error],
+        absent: ["no_data", *error],
+        waiting: ["firing", *error, "escalation"],
+        counting: ["firing", *error],
+    }
+    assert sorted(came) == sorted((rule, event) for rule in rules for event in expected[rule])
+
+
+async def kill_all(rules: list[str]) -> None:
+    await asyncio.gather(*(kill(name) for name in [NOTIFIER, *map(alert_rule_name, rules)]))
+
+
+async def test_an_escalation_tells_one_after_the_other_until_somebody_acknowledges(
+    service: Service, receiver: HttpReceiver, team: HttpReceiver, boss: HttpReceiver
+) -> None:
+    service.define_policy("policy-1", ("1s", team.url), ("3s", boss.url))
+    minute = {"condition": {"threshold": 2, "window": "60s"}}
+    id_ = await service.define(receiver, 6, **minute, escalation_policy="policy-1")
+    await service.status(id_, "ok")
+    service.errors(message="disk is full")
+    [firing] = await receiver.wait_for(1)
+    [escalated] = await team.wait_for(1)
+    assert (firing.json["event"], escalated.json["event"]) == ("firing", "escalation")
+    assert escalated.json["detail"] == {"policy": "On call", "step": 1, "round": 1}
+    assert escalated.json["sample_logs"][0]["message"] == "disk is full"
+    await service.command(id_, "acknowledge", user="ann")
+    due_ns = service.journal.state(id_).groups[""].escalation_due_ns
+    assert due_ns is not None
+
+    await evaluated(id_, due_ns + SECOND_NS)
+    await service.all_told()
+    assert boss.received == []
+    await service.command(id_, "unacknowledge", user="ann")
+    [last] = await boss.wait_for(1)
+    assert (last.json["event"], last.json["detail"]["step"]) == ("escalation", 2)
+    # To disable a rule closes what is open, at all who were told.
+    await service.put(id_, {**service.definitions.all("rule")[0].body, "enabled": False})
+    for each, count in ((receiver, 2), (team, 2), (boss, 2)):
+        assert (await each.wait_for(count))[-1].json["event"] == "resolved"
 
 
 async def test_the_supervisor_comes_back_and_its_rules_have_gone_on(

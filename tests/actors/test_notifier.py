@@ -145,6 +145,52 @@ async def test_a_notifier_that_comes_back_sends_what_was_not_sent_and_nothing_tw
     assert (events.count("firing"), events[-1]) == (1, "repeat")
 
 
+async def test_what_was_tried_often_before_a_crash_and_sent_after_it_is_not_sent_once_more(
+    journal: Journal, receiver: HttpReceiver
+) -> None:
+    receiver.answers.extend([500, 500])
+    keys = write(journal, webhook(receiver.url))
+    async with running(journal):
+        await settled(journal, keys, lambda each: each["attempts"] >= 2)
+    async with running(journal):
+        [delivery] = await ended(journal, keys)
+    assert (delivery["status"], delivery["attempts"]) == ("sent", len(receiver.received))
+    later = write(journal, webhook(receiver.url), kind="repeat", number=2)
+    async with running(journal):
+        await ended(journal, later)
+    assert [got.json["event"] for got in receiver.received[2:]] == ["firing", "repeat"]
+
+
+async def test_a_receiver_that_throttles_is_left_in_peace_over_a_restart(
+    journal: Journal, receiver: HttpReceiver
+) -> None:
+    receiver.answers.append(lambda: web.Response(status=429, headers={"Retry-After": "2"}))
+    keys = write(journal, webhook(receiver.url))
+    loop = asyncio.get_running_loop()
+    async with running(journal):
+        await receiver.wait_for(1)
+        began = loop.time()
+        await settled(journal, keys, lambda each: each["status"] == "retry")
+    async with running(journal):
+        await receiver.wait_for(2)
+        assert loop.time() - began >= 1.8
+        assert (await ended(journal, keys))[0]["status"] == "sent"
+
+
+async def test_a_crash_before_the_answer_is_written_down_sends_again_with_the_same_key(
+    journal: Journal, receiver: HttpReceiver
+) -> None:
+    receiver.answers.append(HANG)
+    keys = write(journal, webhook(receiver.url))
+    async with running(journal):
+        await receiver.wait_for(1)
+    async with running(journal):
+        await ended(journal, keys)
+    first, second = receiver.received
+    assert first.headers["Idempotency-Key"] == second.headers["Idempotency-Key"] == keys[0]
+    assert first.body == second.body
+
+
 async def test_the_private_network_is_refused_unless_it_is_allowed(
     journal: Journal, receiver: HttpReceiver
 ) -> None:

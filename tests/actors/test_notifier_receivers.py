@@ -12,9 +12,10 @@ from aiohttp import web
 from pydantic import SecretStr
 
 from alerts.journal import Journal
+from alerts.render_slack import REPEATED
 from alerts.rule import Target
 from tests.alerts.outbox import SETTINGS, ended, running, webhook, write
-from tests.alerts.receivers import HttpReceiver, SmtpReceiver
+from tests.alerts.receivers import HANG, HttpReceiver, SmtpReceiver
 from tests.listeners.authority import Authority
 
 
@@ -56,6 +57,33 @@ async def test_slack_says_ok_false_with_status_200(journal: Journal, receiver: H
 
 def _compact(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"))
+
+
+async def test_slack_that_may_have_taken_a_message_is_told_that_the_next_may_be_a_repetition(
+    journal: Journal, receiver: HttpReceiver
+) -> None:
+    settings = SETTINGS.model_copy(update={"slack_token": SecretStr("x"), "slack_base_url": receiver.url})
+    # Throttled: it was not taken. No answer in time: nobody knows.
+    receiver.answers.extend([lambda: web.Response(status=429, headers={"Retry-After": "0"}), HANG])
+    keys = write(journal, Target("slack-1", "slack", {"channel": "#alerts"}))
+    async with running(journal, settings):
+        await ended(journal, keys)
+    marked = [REPEATED in json.dumps(got.json["blocks"]) for got in receiver.received]
+    assert marked == [False, False, True]
+
+
+async def test_a_crash_while_slack_is_told_marks_the_message_that_is_sent_again(
+    journal: Journal, receiver: HttpReceiver
+) -> None:
+    settings = SETTINGS.model_copy(update={"slack_webhook_url": SecretStr(receiver.url)})
+    receiver.answers.append(HANG)
+    keys = write(journal, Target("slack-1", "slack", {"channel": "#alerts"}))
+    async with running(journal, settings):
+        await receiver.wait_for(1)
+    async with running(journal, settings):
+        [delivery] = await ended(journal, keys)
+    assert delivery["attempts"] == 2
+    assert [REPEATED in got.body.decode() for got in receiver.received] == [False, True]
 
 
 async def test_slack_by_the_services_webhook(journal: Journal, receiver: HttpReceiver) -> None:

@@ -129,11 +129,11 @@ async def test_a_search_past_its_timeout_ends_with_what_was_known(
 async def test_a_cancelled_search_ends_in_the_store(clickhouse: ClickHouse, planner: QueryPlanner) -> None:
     store_many(clickhouse)
     task = asyncio.create_task(search(planner, query=SLOW, timeout=60))
-    await until_running(clickhouse, 1)
+    await until_running(clickhouse)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    await until_running(clickhouse, 0)
+    await until_running(clickhouse, running=False)
     assert planner.observe().running == 0
 
 
@@ -141,7 +141,7 @@ async def test_searches_past_the_bound_wait_and_past_the_queue_are_refused(click
     store_many(clickhouse)
     planner = planner_of(clickhouse, concurrency_max=1, queue_max=1)
     first = asyncio.create_task(search(planner, query=SLOW, timeout=60))
-    await until_running(clickhouse, 1)
+    await until_running(clickhouse)
     second = asyncio.create_task(search(planner, query="timeout", count="none", limit=1))
     async with asyncio.timeout(5):
         while planner.observe().waiting == 0:
@@ -157,11 +157,11 @@ async def test_a_search_that_waits_too_long_is_refused(clickhouse: ClickHouse) -
     store_many(clickhouse)
     planner = planner_of(clickhouse, concurrency_max=1, queue_wait_s=0.1)
     first = asyncio.create_task(search(planner, query=SLOW, timeout=60))
-    await until_running(clickhouse, 1)
+    await until_running(clickhouse)
     with pytest.raises(Overloaded, match="no turn came within"):
         await search(planner, query="timeout")
     first.cancel()
-    await until_running(clickhouse, 0)
+    await until_running(clickhouse, running=False)
     planner.close()
 
 
@@ -173,3 +173,18 @@ async def test_a_store_that_takes_all_day_does_not_hold_up_other_searches(
     answers = await asyncio.gather(*(search(planner, query="quick") for _ in range(20)))
     assert [answer["total"] for answer in answers] == [1] * 20
     assert threading.active_count() - before <= 2 * SearchSettings().concurrency_max + 8
+
+
+@pytest.mark.parametrize("query", ["timeout", "*", "NOT request", "service:api timeout"])
+async def test_what_a_search_remembers_of_the_table_hides_no_log_from_the_next(
+    clickhouse: ClickHouse, planner: QueryPlanner, query: str
+) -> None:
+    store(clickhouse, DEMO_LOGS)
+    day = {"from_": "2024-01-15", "to": "2024-01-15"}
+    before = await search(planner, query=query, **day)
+    later = [log(second, "Database timeout") for second in (1, 3600)]
+    earlier = [{**later[0], "timestamp": "2023-12-31T00:00:00Z"}]
+    store(clickhouse, [*later, *earlier], first_seq=10)
+    within, whole = await search(planner, query=query, **day), await search(planner, query=query)
+    assert within["total"] == len(within["logs"]) == before["total"] + 2
+    assert whole["total"] == len(whole["logs"]) == before["total"] + 3

@@ -50,7 +50,7 @@ def write(
 
 async def ended(journal: Journal, keys: list[str], within_s: float = 20) -> list[dict[str, Any]]:
     """What became of these notices, as soon as all are done with."""
-    return await settled(journal, keys, lambda each: each["status"] != "retry", within_s)
+    return await settled(journal, keys, lambda each: each["status"] in ("sent", "failed"), within_s)
 
 
 async def settled(

@@ -1,5 +1,6 @@
 """A rule on real logs and a moved clock: what it writes, and what a restart at any point makes of it."""
 
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -9,11 +10,13 @@ import pytest
 from alerts.clickhouse_http import ClickHouseHttp
 from alerts.commands import Command
 from alerts.journal import Journal
+from alerts.machine import Entry
 from alerts.maintenance import MaintenanceWindow
 from alerts.order import RuleOrder
 from alerts.rule import SECOND_NS, Rule
 from alerts.runner import SUMMARY_INTERVAL_NS, Runner
 from alerts.schedule import MADE_UP_MAX, SteadyClock
+from alerts.state import RuleState
 from core.errors import StorageUnavailable
 from storage.clickhouse import ClickHouse
 from tests.alerts.making import BEGIN_NS, MovedClock, make_order, make_rule, put_logs
@@ -238,6 +241,17 @@ def test_nothing_happening_is_written_rarely_and_summed_up(rig: Rig) -> None:
     [line] = rig.journal.history(RULE.id, None, 10)
     assert (line.body["event"], line.body["failures"], line.body["value_max"]) == ("evaluated", 0, 0)
     assert line.body["evaluations"] >= SUMMARY_INTERVAL_NS / RULE.interval_ns
+
+
+def test_history_is_kept_for_its_days_and_the_state_for_ever(rig: Rig) -> None:
+    journal, now_ns = Journal(rig.store, retention_days=7), time.time_ns()
+    for days in (6, 8):
+        at_ns = now_ns - days * 24 * 3600 * SECOND_NS
+        entries = journal.entry_rows(RULE.id, [Entry("muted", "", {"days": days})], f"{days}", at_ns)
+        journal.write([journal.state_row(RULE.id, RuleState(revision=9 - days), at_ns), *entries])
+    rig.clickhouse.command("OPTIMIZE TABLE alert_journal FINAL")
+    assert [line.body["days"] for line in journal.history(RULE.id, None, 10)] == [6]
+    assert journal.state(RULE.id).revision == 3
 
 
 def test_each_group_has_its_own_lines(clickhouse: ClickHouse, alert_store: ClickHouseHttp) -> None:

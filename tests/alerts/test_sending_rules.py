@@ -84,7 +84,8 @@ def test_retry_after_is_seconds_or_a_date(text: str | None, seconds: float | Non
      (503, "retry"), (301, "failed"), (400, "failed"), (404, "failed"), (410, "failed")],
 )  # fmt: skip
 def test_what_a_status_means(status: int, kind: str) -> None:
-    assert outcome_of_status(status, None, "", NOW_S).kind == kind
+    outcome = outcome_of_status(status, None, "", NOW_S)
+    assert (outcome.kind, outcome.in_doubt) == (kind, status >= 500)
 
 
 RULE = {"name": "x", "labels": {"team": "b"}}

@@ -5,10 +5,12 @@ from dataclasses import replace
 import pytest
 
 from alerts.commands import Command, apply_command
-from alerts.rule import SECOND_NS, EscalationPolicy, EscalationStep, Target
+from alerts.notice import notice_content
+from alerts.rule import SECOND_NS, EscalationPolicy, EscalationStep, NoData, Target
+from alerts.schedule import Window
 from alerts.telling import next_due_ns
-from tests.alerts.making import make_rule
-from tests.alerts.playing import Play
+from tests.alerts.making import MINUTE_NS, make_rule
+from tests.alerts.playing import EMPTY, Play
 
 TEAM, BOSS = Target("webhook-team", "webhook", {}), Target("webhook-boss", "webhook", {})
 PAGER = Target("pagerduty-1", "pagerduty", {})
@@ -169,6 +171,19 @@ def test_a_mute_holds_the_escalation_too() -> None:
     play.see(11)
     play.do("mute")
     assert play.wait(10_000) == []
+
+
+def test_what_is_said_again_of_a_rule_without_data_does_not_speak_of_an_alert() -> None:
+    play = Play(make_rule(no_data=NoData(1, "no_data"), repeat_ns=30 * SECOND_NS, escalation=POLICY))
+    assert play.see(EMPTY) == ["no_data"]
+    assert play.wait(60) == ["repeat", "escalation"]
+    window = Window(play.now_ns - MINUTE_NS, play.now_ns)
+    said = [notice_content(play.rule, each, window, play.now_ns, {}, [], []) for each in play.notices]
+    assert [(each["state"], each["summary"]) for each in said] == [
+        ("no_data", "Errors has no data: no log in 1m"),
+        ("no_data", "Errors still has no data: no log in 1m"),
+        ("no_data", "Errors has no data and nobody has acknowledged it: no log in 1m"),
+    ]
 
 
 def test_without_a_wish_for_resolved_notices_there_are_none() -> None:

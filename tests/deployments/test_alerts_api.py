@@ -151,8 +151,57 @@ async def test_the_list_is_filtered_and_paged(api: Api) -> None:
     assert await found("?label=team=red") == ["Disk slow"]
     assert await found("?enabled=false") == ["Disk slow"]
     assert await found("?limit=1&offset=1") == ["Disk slow"]
+    assert await found("?label=team") == ["Disk full", "Disk slow"]
     assert await found("?state=alerting") == []
-    assert (await api.ask("GET", "?colour=red"))[0] == 422
+
+
+async def test_the_list_is_filtered_by_state_and_counts_what_is_on_other_pages(api: Api) -> None:
+    loud, _ = await api.create(name="Loud"), await api.create(name="Warned", severity="warning")
+    await api.create(name="Quiet", condition={"threshold": 100})
+    api.evaluate(errors=3)
+    await api.ask("POST", f"/{loud}/mute")
+    await api.ask("POST", f"/{loud}/acknowledge")
+    for query, names in {
+        "state=alerting": ["Loud", "Warned"],
+        "state=ok": ["Quiet"],
+        "severity=warning": ["Warned"],
+        "severity=critical": ["Loud"],
+        "muted=true": ["Loud"],
+        "muted=false": ["Warned", "Quiet"],
+        "acknowledged=true": ["Loud"],
+        "acknowledged=false&state=alerting": ["Warned"],
+    }.items():
+        _, page = await api.ask("GET", f"?{query}")
+        assert [rule["name"] for rule in page["alerts"]] == names, query
+    _, page = await api.ask("GET", "?state=alerting&limit=1&offset=1")
+    assert ([rule["name"] for rule in page["alerts"]], page["total"]) == (["Warned"], 2)
+
+
+async def test_every_route_names_what_is_wrong_by_its_path(api: Api) -> None:
+    id_ = await api.create()
+    step = {"delay": "10m", "targets": [{"type": "pagerduty"}]}
+    for method, path, body, wrong in [
+        ("GET", "?colour=red", None, ["colour"]),
+        ("GET", "?state=loud&limit=0", None, ["limit", "state"]),
+        ("POST", "", [], ["body"]),
+        ("PUT", f"/{id_}", {**DEMO, "cooldown": "soon"}, ["cooldown"]),
+        ("PATCH", f"/{id_}", {"condition": {"window": "400d"}}, ["condition.window"]),
+        ("PATCH", f"/{id_}", [], ["body"]),
+        ("POST", "/test", {"query": "level:error", "condition": {"operator": "~"}}, ["condition.operator"]),
+        ("POST", f"/{id_}/mute", {"duration": "-1h"}, ["duration"]),
+        ("POST", f"/{id_}/unmute", {"until": "1h"}, ["until"]),
+        ("POST", f"/{id_}/acknowledge", {"user": "", "until": 1}, ["until", "user"]),
+        ("POST", f"/{id_}/acknowledge", {"until": "yesterday"}, ["until"]),
+        ("GET", f"/{id_}/history?cursor=x", None, ["cursor"]),
+        ("GET", f"/{id_}/logs?from=soon&to=2026-01-15", None, ["from"]),
+        ("POST", "/escalation-policies", {"name": "x", "steps": []}, ["steps"]),
+        ("POST", "/escalation-policies", {"name": "x", "steps": [step]}, ["steps.0.targets.0.service_key"]),
+    ]:
+        status, answer = await api.ask(method, path, body)
+        assert (status, sorted(answer.get("fields", {}))) == (422, wrong), (method, path, answer)
+    for method, path in [("GET", ""), ("PUT", ""), ("PATCH", ""), ("DELETE", ""), ("POST", "/test"),
+                         ("GET", "/history")]:  # fmt: skip
+        assert (await api.ask(method, f"/alert-0{path}", {}))[0] == 404, (method, path)
 
 
 async def test_put_and_patch_keep_secrets_that_come_back_masked(

@@ -108,7 +108,7 @@ async def test_explain_says_which_source_answered_what(
     found = json.loads(body)
     assert status == 200
     assert found["query"] == "timeout AND level:error"
-    assert {statement["part"] for statement in found["statements"]} == {"facts"}
+    assert {statement["part"] for statement in found["statements"]} == {"facts", "matching"}
     assert all({"source", "sql", "rows_read", "bytes_read"} <= each.keys() for each in found["statements"])
 
 
@@ -200,9 +200,9 @@ async def test_a_client_that_goes_away_ends_its_search_in_the_store(
 ) -> None:
     store_many(clickhouse)
     search = asyncio.create_task(post(client, "search", {"query": SLOW, "timeout": 60}))
-    await until_running(clickhouse, 1)
+    await until_running(clickhouse)
     search.cancel()
-    await until_running(clickhouse, 0)
+    await until_running(clickhouse, running=False)
 
 
 async def test_a_timeout_is_504_with_what_was_known(

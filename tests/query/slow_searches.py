@@ -6,7 +6,8 @@ from core.clock import SystemClock
 from storage.clickhouse import ClickHouse
 
 SLOW = "message:/(d|a|t|e)+.*(5|6)+.*9.*[0-4]?x{1,100}y/"
-ROWS = 1_000_000
+ROWS = 300_000
+REPETITIONS = 20
 PATIENCE_S = 20
 
 
@@ -15,17 +16,18 @@ def store_many(clickhouse: ClickHouse) -> None:
     clickhouse.command(
         "INSERT INTO logs (timestamp, seq, level, service, message) SELECT "
         "toDateTime64('2024-01-15 10:00:00', 9, 'UTC') + number / 100, number, 'info', 'api', "
-        "concat('Database timeout after retry ', toString(number)) FROM numbers({rows:UInt64})",
-        {"rows": ROWS},
+        "concat(repeat('Database timeout after retry ', {repetitions:UInt64}), toString(number))"
+        " FROM numbers({rows:UInt64})",
+        {"rows": ROWS, "repetitions": REPETITIONS},
     )
 
 
-async def until_running(clickhouse: ClickHouse, count: int) -> None:
-    """Wait until so many of those searches run in the store."""
+async def until_running(clickhouse: ClickHouse, running: bool = True) -> None:
+    """Wait until statements of such a search run in the store, or none do."""
     sql = (
         "SELECT count() AS n FROM system.processes"
         " WHERE query LIKE '%match(message%' AND query NOT LIKE '%system.processes%'"
     )
     async with asyncio.timeout(PATIENCE_S):
-        while (await asyncio.to_thread(clickhouse.rows, sql))[0]["n"] != count:
+        while ((await asyncio.to_thread(clickhouse.rows, sql))[0]["n"] > 0) != running:
             await SystemClock().sleep(0.02)
