@@ -31,7 +31,7 @@ from query.export import ExportCursor, ExportPage, export_page, export_search
 from query.field_list import list_fields
 from query.learning import has_dictionary
 from query.log_context import log_search, neighbour_searches
-from query.parts_memory import PartsMemory
+from query.remembered import Remembered
 from query.request import (
     ContextRequest,
     ExportRequest,
@@ -65,7 +65,7 @@ class QueryPlanner:
     def __init__(self, store: ClickHouse, settings: SearchSettings, metrics: Metrics, clock: Clock) -> None:
         self._store, self._settings, self._metrics, self._clock = store, settings, metrics, clock
         self._admission = Admission(settings.concurrency_max, settings.queue_max, settings.queue_wait_s)
-        self._parts_memory = PartsMemory(clock)
+        self._remembered = Remembered(clock)
         self._dictionary: bool | None = None  # whether the index's dictionary can be read; not known yet
         self._threads = ThreadPoolExecutor(
             settings.concurrency_max * STATEMENTS_MAX, thread_name_prefix="search"
@@ -174,7 +174,7 @@ class QueryPlanner:
 
     def _session(self, timeout_s: float) -> Session:
         deadline_s = self._clock.monotonic_s() + timeout_s
-        return Session(self._store, self._threads, self._clock, deadline_s, self._parts_memory)
+        return Session(self._store, self._threads, self._clock, deadline_s, self._remembered)
 
     @asynccontextmanager
     async def _counted(self) -> AsyncIterator[None]:

@@ -15,6 +15,7 @@ from query.index_values import values_by_index
 from query.known import Filter
 from query.learning import Learned, learn, table_facts
 from query.plan.facts import TableFacts
+from query.plan.histogram import is_open
 from query.plan.nodes import (
     Buckets,
     DictionaryValues,
@@ -28,12 +29,14 @@ from query.plan.nodes import (
     TotalOfPage,
     ValueKey,
 )
-from query.plan.rules import plan_search
+from query.plan.rules import page_of, plan_search
 from query.plan.traits import traits_of
 from query.render import GROUPS_MAX, groups_statement, page_statement
 from query.render_index import dictionary_statement
+from query.render_where import index_condition
 from query.search import Search, TimeRange
 from query.session import Session
+from query.statement import Binds
 from query.together import all_done
 
 TOO_MANY_GROUPS = f"gives more than {GROUPS_MAX} groups: narrow the search or take a longer interval"
@@ -61,10 +64,11 @@ class Execution:
         self._learned = Learned(self._filter, TableFacts())
         self._began_s = session.clock.monotonic_s()
         self._found = Found()
+        self._page_ended, self._page_complete = asyncio.Event(), False
 
     async def rows(self) -> list[Row]:
         """The stored rows of the page alone. Raises SearchTimeout."""
-        await self._page(await self._plan())
+        await self._page((await self._plan()).page)
         return self._found.logs
 
     async def run(self) -> bytes:
@@ -73,34 +77,51 @@ class Execution:
         Raises SearchTimeout with what was known by then, InvalidSearch for an aggregation that is too large.
         """
         try:
-            plan = await self._plan()
-            parts = (self._page_and_total(plan), *map(self._aggregation, plan.aggregations))
-            await all_done(*parts)
+            page = self._guessed_page()
+            if page is None:
+                plan = await self._plan()
+                await all_done(self._page(plan.page), self._counts(plan))
+            else:
+                await all_done(self._page(page), self._planned_counts())
         except SearchTimeout as timeout:
             raise SearchTimeout(timeout.reason, orjson.loads(self._body())) from None
         # Off the event loop: thousands of logs take their time, and other searches go on meanwhile.
         return await asyncio.to_thread(self._body)
 
-    async def _page_and_total(self, plan: Plan) -> None:
-        if isinstance(plan.total, TotalOfPage):
-            await self._page(plan)
-            await self._total(plan)
-        else:
-            await all_done(self._page(plan), self._total(plan))
+    def _guessed_page(self) -> Page | None:
+        """The page of a query that somebody has asked lately: it need not wait for what is counted anew."""
+        remembered, query = self._session.remembered, self._search.query
+        if remembered is None or index_condition(self._filter, Binds()) is None:
+            return None  # the condition depends on what the dictionary says now
+        parts, matches = remembered.recall_parts(), remembered.recall_matches(str(query))
+        return page_of(self._search, TableFacts(parts, matches)) if parts and matches else None
+
+    async def _planned_counts(self) -> None:
+        await self._counts(await self._plan())
+
+    async def _counts(self, plan: Plan) -> None:
+        await all_done(self._total(plan), *map(self._aggregation, plan.aggregations))
 
     async def _plan(self) -> Plan:
         search = self._search
-        # Histograms end where the logs do.
-        fresh = bool(search.aggregations)
+        fresh = is_open(search.range) and bool(search.aggregations)  # histograms end where the logs do
         learned = await learn(self._session, search.query, search.range, self._dictionary, fresh)
         self._learned, self._filter = learned, learned.filter
+        if self._session.remembered is not None and learned.facts.matching is not None:
+            self._session.remembered.keep_matches(str(search.query), learned.facts.matching)
         traits = traits_of(search.query, learned.facts.matching is not None)
         return plan_search(search, traits, learned.facts, self._count_budget_s)
 
-    async def _page(self, plan: Plan) -> None:
-        if plan.page is None:
-            return
-        page, logs, skip = plan.page, self._found.logs, plan.page.offset
+    async def _page(self, page: Page | None) -> None:
+        try:
+            if page is not None:
+                await self._slices(page)
+            self._page_complete = True
+        finally:
+            self._page_ended.set()
+
+    async def _slices(self, page: Page) -> None:
+        logs, skip = self._found.logs, page.offset
         for slice_ in page.slices:
             wanted = page.limit - len(logs)
             statement = page_statement(self._filter, page, slice_, wanted, skip)
@@ -125,7 +146,8 @@ class Execution:
         if total is None:
             return
         if isinstance(total, TotalOfPage):
-            if len(self._found.logs) < self._search.limit:
+            await self._page_ended.wait()
+            if self._page_complete and len(self._found.logs) < self._search.limit:
                 self._set_total(len(self._found.logs))
                 return
             total = total.otherwise

@@ -117,8 +117,8 @@ class _Asking:
 
     def remembered(self) -> tuple[Part, ...]:
         """The parts of a moment ago, when nothing but the slices of a page depends on them."""
-        memory = self.session.parts_memory
-        parts = () if self.fresh or memory is None else memory.recall()
+        remembered = self.session.remembered
+        parts = () if self.fresh or remembered is None else remembered.recall_parts()
         held = self.range != ALWAYS and self.range.covers(TableFacts(parts).span)
         return () if held else parts
 
@@ -126,8 +126,8 @@ class _Asking:
         """Time and rows of each part of the table."""
         rows = await self.session.run("facts", "parts", PARTS)
         parts = tuple(Part(*row) for row in rows if row[2])
-        if self.session.parts_memory is not None:
-            self.session.parts_memory.keep(parts)
+        if self.session.remembered is not None:
+            self.session.remembered.keep_parts(parts)
         return parts
 
     def learned(self, filter_: Filter, parts: tuple[Part, ...], matching: int | None) -> Learned:

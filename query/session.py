@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol
 
 from core.clock import Clock
 from core.errors import SearchTimeout, StorageError
-from query.parts_memory import PartsMemory
+from query.remembered import Remembered
 from query.statement import Statement
 
 TIMEOUT_CODES: Final = frozenset({159, 394})  # TIMEOUT_EXCEEDED, QUERY_WAS_CANCELLED
@@ -106,7 +106,7 @@ class Session:
     executor: Executor
     clock: Clock
     deadline_s: float
-    parts_memory: PartsMemory | None = None
+    remembered: Remembered | None = None
     ran: list[Ran] = field(default_factory=list)
     _turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(STATEMENTS_MAX))
 

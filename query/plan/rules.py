@@ -11,11 +11,6 @@ from query.search import Search
 
 def plan_search(search: Search, traits: Traits, facts: TableFacts, count_budget_s: float) -> Plan:
     """The plan of a search. Raises InvalidSearch when an aggregation does not fit its field or the range."""
-    slices = page_slices(search, facts)
-    if facts.matching == 0:
-        slices = ()
-    few = facts.matching is not None and facts.matching <= FETCH_ALL
-    page = Page(slices, search.order, search.limit, search.offset, search.after, few) if slices else None
     aggregations: list[Buckets] = []
     problems: dict[str, str] = {}
     for name, request in search.aggregations:
@@ -25,4 +20,13 @@ def plan_search(search: Search, traits: Traits, facts: TableFacts, count_budget_
             problems[f"aggregations.{name}"] = str(error)
     if problems:
         raise InvalidSearch(problems)
-    return Plan(page, total_of(search, traits, facts, count_budget_s), tuple(aggregations))
+    return Plan(page_of(search, facts), total_of(search, traits, facts, count_budget_s), tuple(aggregations))
+
+
+def page_of(search: Search, facts: TableFacts) -> Page | None:
+    """The page alone; None when it is empty anyway."""
+    slices = page_slices(search, facts)
+    if facts.matching == 0 or not slices:
+        return None
+    few = facts.matching is not None and facts.matching <= FETCH_ALL
+    return Page(slices, search.order, search.limit, search.offset, search.after, few)

@@ -188,3 +188,18 @@ async def test_what_a_search_remembers_of_the_table_hides_no_log_from_the_next(
     within, whole = await search(planner, query=query, **day), await search(planner, query=query)
     assert within["total"] == len(within["logs"]) == before["total"] + 2
     assert whole["total"] == len(whole["logs"]) == before["total"] + 3
+
+
+async def test_a_page_that_was_guessed_from_the_search_before_is_the_same_page(
+    clickhouse: ClickHouse, planner: QueryPlanner
+) -> None:
+    store(clickhouse, [log(n, "rare" if n % 50 == 0 else "frequent", n=n) for n in range(5000)])
+    for query, expected in (("rare", 100), ("n:4999", 1), ("nosuchword", 0)):
+        answers = [await search(planner, query=query, limit=40, order="asc") for _ in range(2)]
+        assert [answer["total"] for answer in answers] == [expected] * 2
+        first, second = ([found["n"] for found in answer["logs"]] for answer in answers)
+        assert first == second == sorted(first)
+    store(clickhouse, [log(-n, "rare", n=-n) for n in range(1, 200)], first_seq=5000)
+    later = await search(planner, query="rare", limit=40, order="asc")
+    assert [found["n"] for found in later["logs"]] == list(range(-199, -159))
+    assert later["total"] == 299

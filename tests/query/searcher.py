@@ -6,6 +6,7 @@ from typing import Any
 
 from core.clock import SystemClock
 from query.execution import Execution
+from query.remembered import Remembered
 from query.request import SearchRequest, parse_request
 from query.search import search_of
 from query.session import Session
@@ -21,8 +22,10 @@ class Searcher:
     def __init__(self, clickhouse: ClickHouse, count_budget_s: float = 10) -> None:
         self._clickhouse, self._count_budget_s = clickhouse, count_budget_s
         self._threads = ThreadPoolExecutor(2)
+        self._remembered = Remembered(CLOCK)
 
     async def __call__(self, **body: Any) -> Any:
         search = search_of(parse_request(SearchRequest, body), CLOCK.now_ns(), TIMEOUT_S, TIMEOUT_S)
-        session = Session(self._clickhouse, self._threads, CLOCK, CLOCK.monotonic_s() + TIMEOUT_S)
+        deadline_s = CLOCK.monotonic_s() + TIMEOUT_S
+        session = Session(self._clickhouse, self._threads, CLOCK, deadline_s, self._remembered)
         return json.loads(await Execution(session, search, self._count_budget_s).run())

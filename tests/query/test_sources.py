@@ -75,7 +75,7 @@ def found_sources(statements: list[dict[str, Any]]) -> dict[str, str]:
     """Part of the answer → its source; a total without a statement of its own came with the facts."""
     parts = {each["part"]: each["source"] for each in statements}
     if not any(part.startswith("aggregations") for part in parts):
-        parts.setdefault("total", parts.get("matching", parts["facts"]))
+        parts.setdefault("total", parts.get("matching") or parts["facts"])
     return {
         part.removeprefix("aggregations."): source
         for part, source in parts.items()
