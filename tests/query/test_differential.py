@@ -16,7 +16,7 @@ from tests.query.generated import Generator
 from tests.query.stored_logs import stored_logs
 
 LOGS = 150
-QUERIES = 1500
+QUERIES = 2500
 PER_STATEMENT = 50
 BY_INDEX_STEP = 8  # every so manieth query also runs as a WHERE, which reads the index: a statement each
 
