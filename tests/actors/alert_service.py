@@ -21,7 +21,7 @@ from alerts.rule import SECOND_NS
 from core.settings import AlertSettings
 from storage.clickhouse import ClickHouse
 from tests.alerts.making import put_logs
-from tests.alerts.receivers import HttpReceiver
+from tests.alerts.receivers import HttpReceiver, SmtpReceiver
 
 SETTINGS = AlertSettings(allow_private_webhooks=True, watch_interval_s=1)
 
@@ -29,10 +29,14 @@ SETTINGS = AlertSettings(allow_private_webhooks=True, watch_interval_s=1)
 class Service:
     """The alert supervisor's actor and what a test asks of the store beside it."""
 
-    def __init__(self, clickhouse: ClickHouse, store: ClickHouseHttp, url: SecretStr) -> None:
+    def __init__(
+        self, clickhouse: ClickHouse, store: ClickHouseHttp, url: SecretStr, mailbox: SmtpReceiver
+    ) -> None:
         self.clickhouse, self.store, self.url = clickhouse, store, url
         self.journal, self.definitions = Journal(store), Definitions(store)
-        self.supervisor = start_alert_supervisor(SETTINGS, url)
+        mail = {"smtp_host": "127.0.0.1", "smtp_port": mailbox.port, "smtp_security": "none"}
+        mail["smtp_from"] = "logray@example.org"
+        self.supervisor = start_alert_supervisor(SETTINGS.model_copy(update=mail), url)
 
     async def define(self, receiver: HttpReceiver, number: int, **fields: Any) -> str:
         body = {

@@ -6,6 +6,8 @@ import signal
 import tempfile
 import time
 from collections.abc import Iterator
+from email import message_from_bytes
+from email.policy import default
 from pathlib import Path
 
 import pytest
@@ -19,7 +21,7 @@ from alerts.schedule import phase_of
 from alerts.state import RuleState
 from storage.clickhouse import ClickHouse
 from tests.actors.alert_service import Service, evaluated, events, kill, process_of, rule_actors, until
-from tests.alerts.receivers import HttpReceiver
+from tests.alerts.receivers import HttpReceiver, SmtpReceiver
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -43,18 +45,31 @@ def local_ray() -> Iterator[None]:
 
 
 @pytest.fixture
+def mailbox() -> Iterator[SmtpReceiver]:
+    server = SmtpReceiver().start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
 def service(
-    local_ray: None, clickhouse: ClickHouse, alert_store: ClickHouseHttp, clickhouse_url: SecretStr
+    local_ray: None,
+    clickhouse: ClickHouse,
+    alert_store: ClickHouseHttp,
+    clickhouse_url: SecretStr,
+    mailbox: SmtpReceiver,
 ) -> Iterator[Service]:
-    service = Service(clickhouse, alert_store, clickhouse_url)
+    service = Service(clickhouse, alert_store, clickhouse_url, mailbox)
     yield service
     service.end()
 
 
 async def test_a_rule_is_an_actor_that_is_named_after_it_tells_of_real_logs_and_goes_with_the_rule(
-    service: Service, receiver: HttpReceiver
+    service: Service, receiver: HttpReceiver, mailbox: SmtpReceiver
 ) -> None:
-    id_ = await service.define(receiver, 1)
+    webhook, email = {"type": "webhook", "url": receiver.url}, {"type": "email", "to": "ann@example.org"}
+    id_ = await service.define(receiver, 1, notifications=[webhook, email])
+    mailbox.answers.append("451 not now")
     assert rule_actors() == [alert_rule_name(id_)]
     await service.status(id_, "ok")
     service.errors(message="disk is full")
@@ -63,6 +78,10 @@ async def test_a_rule_is_an_actor_that_is_named_after_it_tells_of_real_logs_and_
     assert got.json["sample_logs"][0]["message"] == "disk is full"
     await receiver.wait_for(2)
     assert events(receiver) == ["firing", "resolved"]
+    await until(lambda: len(mailbox.mails) == 2)
+    subjects = [message_from_bytes(mail, policy=default)["Subject"] for mail in mailbox.mails]
+    assert ["alerting" in subject for subject in subjects] == [True, False], subjects
+    assert b"disk is full" in mailbox.mails[0]
     body = dict(service.definitions.all("rule")[0].body)
     await service.put(id_, {**body, "name": "Other"})
     service.errors()
