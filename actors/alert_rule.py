@@ -170,6 +170,8 @@ class AlertRuleActor(AlertRule):
 
     def __init__(self) -> None:
         for module in UNUSED_MODULES:
+            # None makes its import fail as if it were not installed, which Ray is ready for; the stubs of
+            # Python's library do not know that (docs.python.org, "The module cache").
             sys.modules.setdefault(module, None)  # type: ignore[arg-type]
         rule_id = alert_rule_id(ray.get_runtime_context().get_actor_name() or "")
         actors = NamedActors()

@@ -201,7 +201,7 @@ class Notifier:
             message = self._message(notice, in_doubt)
         except NotConfigured as error:
             return Outcome("failed", str(error))
-        except Exception:
+        except Exception:  # a bug in one notice must not stop those behind it: the history says failed
             log.exception("cannot write the notice %s", notice.key)
             return Outcome("failed", "the notice cannot be written: see the notifier's log")
         receiver = self._receivers.setdefault(

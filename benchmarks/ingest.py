@@ -23,14 +23,13 @@ from benchmarks.corpus import LOGS_PER_REQUEST, Request, build_requests, calibra
 from benchmarks.disturbances import Disturbances, Seen, quantiles
 from benchmarks.http_load import HttpLoad, Outcome, Plan
 from benchmarks.instance import Instance, running_instance, temporary_instance
-from benchmarks.ledger import Ledger
+from benchmarks.ledger import Ledger, wait_until_stored
 from benchmarks.mixed import TcpBeside
 from benchmarks.overload import measure_overload
 from benchmarks.peaks import Peaks
 from benchmarks.processes import usage_by_name
 from benchmarks.report import by_ten_seconds, cpu_per_log, show
 
-SEARCHABLE_WITHIN_S: Final = 300.0
 HTTP_REQUESTS: Final = 32  # different ones
 
 
@@ -88,7 +87,9 @@ def measure(instance: Instance, arguments: argparse.Namespace) -> int:
         outcome = load(instance, arguments, arguments.duration, requests, ledger)
     if tcp:
         tcp.join()
-    searchable_s = wait_until_searchable(instance, ledger, tcp)
+    searchable_s = wait_until_stored(
+        lambda: ledger.all_stored(instance.store) and (tcp is None or tcp.all_stored())
+    )
     ended_usage, own_s = usage_by_name(instance.instance_id), time.process_time() - began_own_s
     logs = len(outcome.acknowledged) * LOGS_PER_REQUEST + (tcp.sent if tcp else 0)
     verdict, of_tcp = ledger.check(instance.store), tcp.verdicts() if tcp else {}
@@ -180,16 +181,6 @@ def of_disturbances(seen: Seen) -> dict[str, Any]:
         "searches_failed": seen.searches_failed,
         "kills": seen.kills,
     }
-
-
-def wait_until_searchable(instance: Instance, ledger: Ledger, tcp: TcpBeside | None = None) -> float:
-    """Seconds from the end of the load until the store shows every acknowledged log."""
-    began_s = time.monotonic()
-    while time.monotonic() - began_s < SEARCHABLE_WITHIN_S:
-        if ledger.stored_logs(instance.store) >= ledger.acknowledged_logs and (not tcp or tcp.all_stored()):
-            break
-        time.sleep(0.2)
-    return time.monotonic() - began_s
 
 
 if __name__ == "__main__":

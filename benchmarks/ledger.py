@@ -1,10 +1,16 @@
 """The ledger: which requests were acknowledged, and whether the store holds exactly their logs."""
 
 import threading
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Final
 
 from benchmarks.corpus import LOGS_PER_REQUEST
 from storage.clickhouse import ClickHouse
+
+STORED_WITHIN_S: Final = 300.0
+POLL_S: Final = 0.2  # each look is a statement: more would be a load of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +53,10 @@ class Ledger:
         """How many logs of this run the store can find."""
         return int(store.query(f"SELECT count() {self._of_this_run}", {"run": self._prefix}).rows[0][0])
 
+    def all_stored(self, store: ClickHouse) -> bool:
+        """Whether the store can find as many logs as were acknowledged."""
+        return self.stored_logs(store) >= self.acknowledged_logs
+
     def check(self, store: ClickHouse) -> Verdict:
         """Compare, request by request."""
         number = "reinterpretAsUInt64(reverse(unhex(concat('0000', substring(id, 5)))))"
@@ -68,3 +78,11 @@ class Ledger:
     @property
     def _of_this_run(self) -> str:
         return "FROM logs WHERE startsWith(attributes['request_id'], {run:String})"
+
+
+def wait_until_stored(all_stored: Callable[[], bool]) -> float:
+    """Seconds until the store shows everything; STORED_WITHIN_S and a little when it does not."""
+    began_s = time.monotonic()
+    while time.monotonic() - began_s < STORED_WITHIN_S and not all_stored():
+        time.sleep(POLL_S)
+    return time.monotonic() - began_s

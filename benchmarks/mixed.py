@@ -4,7 +4,7 @@ import threading
 from typing import Final
 
 from benchmarks.instance import Instance
-from benchmarks.tcp import new_load, stored, verdict
+from benchmarks.tcp import all_stored, new_load, verdict
 
 KINDS: Final = ("json", "rfc5424")
 CONNECTIONS: Final = 2  # of each kind
@@ -38,7 +38,7 @@ class TcpBeside:
 
     def all_stored(self) -> bool:
         """Whether the store shows as many lines as were sent."""
-        return all(stored(self._instance, load)[0] >= load.sent for load in self._loads.values())
+        return all(all_stored(self._instance, load) for load in self._loads.values())
 
     def verdicts(self) -> dict[str, dict[str, int]]:
         """By kind: lines a second, and the ledger."""

@@ -17,7 +17,7 @@ from benchmarks.corpus import LOGS_PER_REQUEST, build_requests, calibrate
 from benchmarks.disturbances import quantiles
 from benchmarks.http_load import PAUSE_AFTER_FAILURE_S, HttpLoad, Outcome, Plan
 from benchmarks.instance import Instance
-from benchmarks.ledger import Ledger
+from benchmarks.ledger import Ledger, wait_until_stored
 from benchmarks.peaks import Peaks
 from benchmarks.processes import usage_by_name
 from benchmarks.report import by_ten_seconds, cpu_per_log, show
@@ -28,7 +28,6 @@ OVERLOAD: Final = 2.0  # times the best rate
 OPEN_CONNECTIONS: Final = 1000
 SHARE_MIN: Final = 0.9
 RSS_MB_MAX: Final = 6442  # 6 GiB for the whole service
-SEARCHABLE_WITHIN_S: Final = 300.0
 
 
 def measure_overload(instance: Instance, arguments: argparse.Namespace) -> int:
@@ -52,13 +51,13 @@ def measure_overload(instance: Instance, arguments: argparse.Namespace) -> int:
     load(0, arguments.warm_up)
     best, best_cpu = with_cpu(instance, lambda: load(0, arguments.duration))
     best_rate = rate_within(best, arguments.duration)
-    wait_until_stored(instance, ledger)
+    wait_until_stored(lambda: ledger.all_stored(instance.store))
     calm = load(best_rate * CALM_SHARE, CALM_S)
     peaks = Peaks(instance)
     overload, cpu = with_cpu(instance, lambda: load(best_rate * OVERLOAD, arguments.duration, open_loop=True))
     after = load(best_rate * CALM_SHARE, CALM_S)
     highest = peaks.stop()
-    drained_s = wait_until_stored(instance, ledger)
+    drained_s = wait_until_stored(lambda: ledger.all_stored(instance.store))
     verdict = ledger.check(instance.store)
     share = rate_within(overload, arguments.duration) / best_rate
     result: dict[str, Any] = {
@@ -130,13 +129,3 @@ def normal_after_s(calm: Outcome, after: Outcome) -> float:
         if milliseconds(rest).get("p99", 0.0) <= limit_ms:
             return float(second)
     return after.lasted_s
-
-
-def wait_until_stored(instance: Instance, ledger: Ledger) -> float:
-    """Seconds until the store shows every acknowledged log."""
-    began_s = time.monotonic()
-    while time.monotonic() - began_s < SEARCHABLE_WITHIN_S:
-        if ledger.stored_logs(instance.store) >= ledger.acknowledged_logs:
-            break
-        time.sleep(0.2)
-    return time.monotonic() - began_s

@@ -18,10 +18,10 @@ from typing import Any, Final
 
 from benchmarks.corpus import build_requests, calibrate
 from benchmarks.instance import Instance, running_instance, temporary_instance
+from benchmarks.ledger import wait_until_stored
 from benchmarks.processes import usage_by_name
 from benchmarks.tcp_load import KINDS, TcpLoad, build_blocks
 
-STORED_WITHIN_S: Final = 180.0
 BLOCKS: Final = 32
 # Where a line's id is: the same expression counts lines that are missing and lines that are there twice.
 ID: Final = (
@@ -80,12 +80,12 @@ def throughput(instance: Instance, kind: str, duration_s: float, connections: in
     """Lines a second until the last one was on disk, and CPU by process."""
     load = new_load(instance, kind)
     load.send(min(3.0, duration_s), connections)  # a warm-up
-    wait_until_stored(instance, load)
+    wait_until_stored(lambda: all_stored(instance, load))
     warm = load.sent
     before, own_s = usage_by_name(instance.instance_id), time.process_time()
     elapsed_s = load.send(duration_s, connections)
     sent, own_s = load.sent - warm, time.process_time() - own_s
-    searchable_s = wait_until_stored(instance, load)
+    searchable_s = wait_until_stored(lambda: all_stored(instance, load))
     after = usage_by_name(instance.instance_id)
     cpu = {name: usage.cpu_s - before[name].cpu_s for name, usage in after.items() if name in before}
     cpu["generator"] = own_s
@@ -135,7 +135,7 @@ def busy_rate(instance: Instance, load: TcpLoad, duration_s: float) -> tuple[flo
     """Lines a second of one connection, and the listener's CPU in µs a line."""
     before, cpu_s = load.sent, listener_cpu_s(instance)
     elapsed_s = load.send(duration_s, 1)
-    wait_until_stored(instance, load)
+    wait_until_stored(lambda: all_stored(instance, load))
     lines = load.sent - before
     return lines / elapsed_s, (listener_cpu_s(instance) - cpu_s) * 1e6 / lines
 
@@ -152,14 +152,9 @@ def new_load(instance: Instance, kind: str) -> TcpLoad:
     return TcpLoad(address, build_blocks(kind, BLOCKS), secrets.randbelow(1 << 16))
 
 
-def wait_until_stored(instance: Instance, load: TcpLoad) -> float:
-    """Seconds until the store shows as many lines of this run as were sent."""
-    began_s = time.monotonic()
-    while time.monotonic() - began_s < STORED_WITHIN_S:
-        if stored(instance, load)[0] >= load.sent:
-            break
-        time.sleep(0.2)
-    return time.monotonic() - began_s
+def all_stored(instance: Instance, load: TcpLoad) -> bool:
+    """Whether the store shows as many lines of this run as were sent."""
+    return stored(instance, load)[0] >= load.sent
 
 
 def verdict(instance: Instance, load: TcpLoad) -> dict[str, int]:

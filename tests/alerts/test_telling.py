@@ -1,10 +1,11 @@
 """Cooldown, repeats, mute, maintenance, acknowledgement and escalation."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from alerts.commands import Command, apply_command
+from alerts.commands import Command, CommandKind, apply_command
 from alerts.notice import notice_content
 from alerts.rule import SECOND_NS, EscalationPolicy, EscalationStep, NoData, Target
 from alerts.schedule import Window
@@ -208,11 +209,11 @@ def test_an_error_in_a_mute_is_told_after_it() -> None:
     ],
 )
 def test_it_is_known_when_time_alone_will_change_something(
-    fields: dict[str, object], commands: tuple[str, ...], due_s: float | None
+    fields: dict[str, Any], commands: tuple[CommandKind, ...], due_s: float | None
 ) -> None:
-    play = Play(replace(make_rule(), **fields))  # type: ignore[arg-type]
+    play = Play(replace(make_rule(), **fields))
     play.see(11)
     for command in commands:
-        play.do(command, seconds=30)  # type: ignore[arg-type]
+        play.do(command, seconds=30)
     due_ns = next_due_ns(play.rule, play.state, play.now_ns)
     assert due_ns == (None if due_s is None else play.now_ns + due_s * SECOND_NS)

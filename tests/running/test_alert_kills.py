@@ -5,7 +5,7 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -154,7 +154,7 @@ class Beside:
 
     def reach_their_states(self, client: Client) -> None:
         for rule in self.rules.values():
-            wait_until(lambda rule=rule: shown(self.instance, rule)["last_evaluated"], "its start", 60)  # type: ignore[misc]
+            self.wait_for_an_evaluation(rule)
         ask(
             self.instance,
             "POST",
@@ -163,13 +163,19 @@ class Beside:
         )
         client.ingest([{"timestamp": time.time_ns(), "message": self.marker}])
         for name in ("acknowledged", "waiting", "muted"):
-            wait_until(lambda name=name: self.state(name) == "alerting" or None, name, 60)  # type: ignore[misc]
-        wait_until(lambda: self.state("absent") == "no_data" or None, "no data", 60)
+            self.wait_for_state(name, lambda state: state == "alerting")
+        self.wait_for_state("absent", lambda state: state == "no_data")
         body = {"user": "ann", "note": "on it", "until": "1h"}
         ask(self.instance, "POST", f"/{self.rules['acknowledged']}/acknowledge", body)
         self.acknowledged = shown(self.instance, self.rules["acknowledged"])["acknowledged"]
         self.muted = shown(self.instance, self.rules["muted"])["muted"]
         assert (self.acknowledged["user"], self.muted["reason"]) == ("ann", "moving house")
+
+    def wait_for_an_evaluation(self, rule: str) -> None:
+        wait_until(lambda: shown(self.instance, rule)["last_evaluated"], "its start", 60)
+
+    def wait_for_state(self, name: str, wanted: Callable[[str], bool]) -> None:
+        wait_until(lambda: wanted(self.state(name)) or None, f"the state of {name}", 60)
 
     def state(self, name: str) -> str:
         return state(self.instance, self.rules[name])
@@ -179,7 +185,7 @@ class Beside:
         if "firing" not in self.receiver.events("muted"):
             assert shown(self.instance, self.rules["muted"])["muted"] == self.muted
         for name in self.rules:
-            wait_until(lambda name=name: self.state(name) != "error" or None, "the query to work", 60)  # type: ignore[misc]
+            self.wait_for_state(name, lambda state: state != "error")
         for name in ("muted", "acknowledged", "waiting"):
             assert self.state(name) == "alerting"
         assert self.state("absent") == "no_data"

@@ -6,7 +6,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pytest
@@ -122,7 +122,7 @@ def test_a_slow_store_is_429_in_time_and_the_wal_stays_within_its_bound(
         running = thread.submit(load.run)
         while not running.done():
             assert wal_bytes(user) <= 16 * MIB
-            time.sleep(0.5)
+            wait([running], timeout=0.5)
     outcome = running.result()
     assert outcome.refusals[429] > 0, "it takes more than a slow store can"
     assert (outcome.failed, outcome.without_retry_after) == (0, 0)
