@@ -13,7 +13,7 @@ from query.ast import And, Node, conjunction
 from query.catalog import Kind, field_named
 from query.known import Filter
 from query.parser import parse
-from query.plan.nodes import Piece, ValueKey
+from query.plan.nodes import HOUR_NS, Piece, ValueKey
 from query.render_groups import key_filter, key_value, shown_key
 from query.render_where import conditions
 from query.search import ALWAYS
@@ -107,8 +107,8 @@ class _Compiler:
         ]
         if self._rule.time == "event":
             # ClickHouse does not see by itself that the sort key, which begins with the hour, is bounded too.
-            where.append(f"toStartOfHour(timestamp) >= toStartOfHour({begin})")
-            where.append(f"toStartOfHour(timestamp) <= toStartOfHour({end})")
+            where.append(f"hour >= {_hour(since)}")
+            where.append(f"hour <= {_hour('until_ns')}")
         return where
 
     def _group(self) -> str:
@@ -134,6 +134,10 @@ def _operands(*queries: Node) -> Sequence[Node]:
     return [
         operand for query in queries for operand in (query.operands if isinstance(query, And) else (query,))
     ]
+
+
+def _hour(name: str) -> str:
+    return f"intDiv({{{name}:Int64}}, {HOUR_NS})"
 
 
 def _time_ns(name: str) -> str:

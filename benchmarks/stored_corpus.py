@@ -1,21 +1,28 @@
 """Fills the log table on the server's side with logs like those of benchmarks.corpus.
 
-Ten days, evenly spread; log n is always the same, so that a fill can be broken off and go on.
+The table grows in rounds, each spread evenly over the same ten days, so that one fill passes through every
+size of a growth curve. Log n is always the same: a fill can be broken off and go on.
 """
 
 import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 from benchmarks.corpus import MESSAGES, SERVICES, WEIGHTS
 from storage.clickhouse import ClickHouse
+from storage.log_table import INSERT_SETTINGS
 
 DAYS: Final = 10
 DAY_NS: Final = 86_400 * 10**9
 END_NS: Final = 1_767_225_600 * 10**9  # 2026-01-01
 BEGIN_NS: Final = END_NS - DAYS * DAY_NS
-CHUNK_ROWS: Final = 2_000_000
+CHUNK_ROWS: Final = 2_000_000  # of one insert, and so of one part; 4 GB of memory
+INSERTS_AT_ONCE: Final = 2
+MERGES_AT_ONCE: Final = 2
 STATUS_CODES: Final = ([200, 201, 204, 301, 404, 500, 503], [70, 8, 6, 3, 8, 3, 2])
-MERGES_WAIT_S: Final = 900
 
 FILL: Final = """
 INSERT INTO logs (timestamp, seq, level, service, message, attributes, shape, ingested_at, source_ip, method)
@@ -28,7 +35,8 @@ WITH
     toUInt64(least(floor(5 * pow((draw(3) + 1) / 18446744073709551616, -1 / 1.2)), 1e15)) % 9000 AS duration
 SELECT
     fromUnixTimestamp64Nano(
-        toInt64({begin:Int64} + intDiv(toInt128({span:Int64}) * number, {rows:UInt64})), 'UTC'
+        {begin:Int64} + toInt64(intDiv(toInt128({span:Int64}) * (number - {first:UInt64}), {rows:UInt64})),
+        'UTC'
     ) AS at,
     number,
     {levels:Array(String)}[shape_number],
@@ -48,41 +56,77 @@ SELECT
     at + toIntervalMillisecond(300),
     concat('10.0.0.', toString(draw(9) % 40)),
     'http'
-FROM numbers({first:UInt64}, {count:UInt64})
+FROM numbers({chunk:UInt64}, {count:UInt64})
 """
 
 
-def fill(store: ClickHouse, rows: int) -> None:
-    """Bring the table to that many rows; what is there already stays."""
-    there = int(store.query("SELECT count() FROM logs").rows[0][0])
-    for first in range(there, rows, CHUNK_ROWS):
-        began = time.monotonic()
-        count = min(CHUNK_ROWS, rows - first)
-        store.command(
-            FILL,
-            {
-                "weights": WEIGHTS,
-                "levels": [level for level, _ in MESSAGES],
-                "messages": [message for _, message in MESSAGES],
-                "services": SERVICES,
-                "codes": STATUS_CODES[0],
-                "code_weights": STATUS_CODES[1],
-                "begin": BEGIN_NS,
-                "span": DAYS * DAY_NS,
-                "rows": rows,
-                "first": first,
-                "count": count,
-            },
-            {"max_insert_threads": 2, "max_execution_time": 0},
-        )
-        rate = count / (time.monotonic() - began)
-        print(f"filled {first + count:,} rows, {rate:,.0f} a second", flush=True)
+@dataclass(frozen=True, slots=True)
+class Round:
+    """Logs number `first` to `last` - 1, evenly over the ten days."""
+
+    first: int
+    last: int
+
+    def at_ns(self, number: int) -> int:
+        """The time of one of them."""
+        return BEGIN_NS + DAYS * DAY_NS * (number - self.first) // (self.last - self.first)
+
+    def chunks(self, there: int) -> Iterator[tuple[int, int]]:
+        """First number and count of each insert, from log `there` on: of one day, as most inserts are."""
+        days = [self.first + (self.last - self.first) * day // DAYS for day in range(DAYS + 1)]
+        for begin, end in pairwise(days):
+            for first in range(max(begin, there), end, CHUNK_ROWS):
+                yield first, min(CHUNK_ROWS, end - first)
 
 
-def wait_for_merges(store: ClickHouse) -> None:
-    """Wait until the store has put its parts together, as it does in quiet hours."""
-    deadline = time.monotonic() + MERGES_WAIT_S
-    while time.monotonic() < deadline:
-        if not store.query("SELECT count() FROM system.merges").rows[0][0]:
-            return
-        time.sleep(1)
+def rounds(sizes: Sequence[int]) -> list[Round]:
+    """Those in which the table grows to each of the sizes, which ascend."""
+    return [Round(first, last) for first, last in pairwise((0, *sizes))]
+
+
+def stored_rows(store: ClickHouse) -> int:
+    """How many logs the table has."""
+    return int(store.query("SELECT count() FROM logs").rows[0][0])
+
+
+def fill(store: ClickHouse, current: Round) -> None:
+    """Add what is missing of a round; those before it are there."""
+    began, there = time.monotonic(), stored_rows(store)
+    store.command("SYSTEM STOP MERGES logs")  # each day is merged once, when all of it is there
+    with ThreadPoolExecutor(INSERTS_AT_ONCE) as inserts:
+        # When a fill was broken off, a chunk may be missing before the last: the store drops what it has.
+        from_there = max(current.first, there - (INSERTS_AT_ONCE - 1) * CHUNK_ROWS)
+        chunks = list(current.chunks(from_there))
+        for filled in inserts.map(lambda chunk: _insert(store, current, *chunk), chunks):
+            rate = (filled - from_there) / (time.monotonic() - began)
+            print(f"filled {filled:,} rows, {rate:,.0f} a second", flush=True)
+    store.command("SYSTEM START MERGES logs")
+
+
+def _insert(store: ClickHouse, current: Round, first: int, count: int) -> int:
+    parameters = {
+        "weights": WEIGHTS,
+        "levels": [level for level, _ in MESSAGES],
+        "messages": [message for _, message in MESSAGES],
+        "services": SERVICES,
+        "codes": STATUS_CODES[0],
+        "code_weights": STATUS_CODES[1],
+        "begin": BEGIN_NS,
+        "span": DAYS * DAY_NS,
+        "first": current.first,
+        "rows": current.last - current.first,
+        "chunk": first,
+        "count": count,
+    }
+    own = {"max_block_size": 65_536, "max_threads": 1, "max_execution_time": 0}
+    token = {"insert_deduplication_token": f"corpus-{first}-{count}"}
+    store.command(FILL, parameters, {**INSERT_SETTINGS, **own, **token})
+    return first + count
+
+
+def settle(store: ClickHouse) -> None:
+    """Put each day's parts together, as the store does it by itself some hours after the day's end."""
+    days = "SELECT partition FROM system.parts WHERE active AND table = 'logs' GROUP BY 1 HAVING count() > 1"
+    statements = [f"OPTIMIZE TABLE logs PARTITION {day!r} FINAL" for (day,) in store.query(days).rows]
+    with ThreadPoolExecutor(MERGES_AT_ONCE) as merges:
+        list(merges.map(lambda sql: store.command(sql, settings={"max_execution_time": 0}), statements))

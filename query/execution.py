@@ -32,7 +32,7 @@ from query.plan.nodes import (
 from query.plan.rules import page_of, plan_search
 from query.plan.traits import traits_of
 from query.render import GROUPS_MAX, groups_statement, page_statement
-from query.render_index import dictionary_statement
+from query.render_dictionary import dictionary_statement
 from query.render_where import index_condition
 from query.search import Search, TimeRange
 from query.session import Session

@@ -60,7 +60,7 @@ def groups_statement(
     """
     bind = Binds()
     columns = [f"k{index}" for index in range(len(groups.keys))]
-    pieces = [_piece(filter_, groups, piece, only, bind) for piece in groups.pieces]
+    pieces = [piece_select(filter_, groups, piece, only, bind) for piece in groups.pieces]
     if groups.measure.kind == "count":
         # Values are grouped as they are stored and unquoted after that: fewer rows to unquote.
         shown = [
@@ -80,7 +80,10 @@ def groups_statement(
     return Statement(sql, bind.values, _budget(budget_s))
 
 
-def _piece(filter_: Filter, groups: Groups, piece: Piece, only: Sequence[str] | None, bind: Binds) -> str:
+def piece_select(
+    filter_: Filter, groups: Groups, piece: Piece, only: Sequence[str] | None, bind: Binds
+) -> str:
+    """The groups of one piece in any order: k0, k1, … with values as stored, then the measure."""
     where = conditions(filter_, piece, bind)
     columns = []
     for index, key in enumerate(groups.keys):

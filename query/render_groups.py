@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from query.catalog import Kind, field_named, json_string
 from query.intervals import even_width_ns
-from query.plan.nodes import Key, Measure, NumberKey, Source, TimeKey, ValueKey
+from query.plan.nodes import HOUR_NS, Key, Measure, NumberKey, Source, TimeKey, ValueKey
 from query.render_values import exists, number, plain
 from query.statement import Binds
 
@@ -12,11 +12,7 @@ from query.statement import Binds
 def key_value(key: Key, source: Source, bind: Binds) -> str:
     """The expression that rows are grouped by: a bucket's number or start, or a value as it is stored."""
     if isinstance(key, TimeKey):
-        ns = (
-            "toInt64(toUnixTimestamp(minute)) * 1000000000"
-            if source == "rollup"
-            else "toUnixTimestamp64Nano(timestamp)"
-        )
+        ns = "toInt64(toUnixTimestamp(minute)) * 1000000000" if source == "rollup" else _of_table(key)
         width = even_width_ns(key.edges)
         if width is None:
             return f"roundDown({ns}, {bind(list(key.edges[:-1]), 'Array(Int64)')})"
@@ -24,6 +20,13 @@ def key_value(key: Key, source: Source, bind: Binds) -> str:
     if isinstance(key, NumberKey):
         return f"floor({number(field_named(key.field), bind)} / {bind(key.width, 'Float64')})"
     return field_named(key.field).sql(bind)
+
+
+def _of_table(key: TimeKey) -> str:
+    """The time of a log, as exact as the buckets need it: whole hours are read much faster."""
+    if all(edge % HOUR_NS == 0 for edge in key.edges):
+        return f"toInt64(hour) * {HOUR_NS}"
+    return "toUnixTimestamp64Nano(timestamp)"
 
 
 def key_filter(key: Key, value: str) -> list[str]:

@@ -8,8 +8,6 @@ from query.ast import And, FieldExists, Leaf, MatchAll, Not, Or, Regex, Wildcard
 from query.catalog import TOKEN_VALUE_BYTES, TOKENS_COLUMN, Field, Kind, field_named
 from query.index_count import Tokens
 from query.known import Filter
-from query.plan.nodes import DictionaryValues, ValueKey
-from query.render_groups import shown_key
 from query.render_test import Tested, value_test
 from query.render_where import index_condition
 from query.statement import Binds, Statement
@@ -62,7 +60,8 @@ def expansion_statement(leaves: Sequence[Leaf], database: str, tokens_max: int) 
     """Place of the term, token, and whether the token was cut so that the term cannot be told from it."""
     bind = Binds()
     selects = [
-        _expansion(place, leaf, _index(database, bind), tokens_max, bind) for place, leaf in enumerate(leaves)
+        _expansion(place, leaf, index_table(database, bind), tokens_max, bind)
+        for place, leaf in enumerate(leaves)
     ]
     return Statement(" UNION ALL ".join(selects), bind.values, {"max_execution_time": EXPANSION_BUDGET_S})
 
@@ -93,7 +92,7 @@ def value_count_statement(leaf: Leaf, database: str) -> Statement:
     whole = f"startsWith(token, {bind(field.token(''))})"
     sql = (
         f"SELECT sumIf(cardinality, {values.passes}), max(NOT {whole} OR ({values.passes} AND {values.cut}))"
-        f" FROM {_index(database, bind)} WHERE {values.there}"
+        f" FROM {index_table(database, bind)} WHERE {values.there}"
     )
     return Statement(sql, bind.values, {"max_execution_time": EXPANSION_BUDGET_S})
 
@@ -124,22 +123,6 @@ def _values(leaf: Tested, field: Field, bind: Binds) -> _Values:
     return _Values(there, f"NOT ({is_whole} AND startsWith({value}, '[')) AND {passes}", cut)
 
 
-def dictionary_statement(values: DictionaryValues, database: str) -> Statement:
-    """Values (as stored) and counts of a field, by count; of each whether the index may have cut it."""
-    bind = Binds()
-    prefix = field_named(values.field).token("")
-    cut = f"length(token) >= {len(prefix.encode()) + TOKEN_VALUE_BYTES}"
-    source = f"{_index(database, bind)} WHERE startsWith(token, {bind(prefix)})"
-    if values.measure == "cardinality":
-        return Statement(f"SELECT uniqExact(token) AS n, max({cut}) AS cut FROM {source}", bind.values)
-    value = f"substring(token, {len(prefix.encode()) + 1})"
-    sql = (
-        f"SELECT {shown_key(ValueKey(values.field), 'v')} AS k0, sum(c) AS n, max(cut) AS cut FROM ("
-        f"SELECT {value} AS v, sum(cardinality) AS c, {cut} AS cut FROM {source} GROUP BY token)"
-        f" GROUP BY k0 ORDER BY n DESC, k0 LIMIT {bind(values.top, 'UInt64')}"
-    )
-    return Statement(sql, bind.values)
-
-
-def _index(database: str, bind: Binds) -> str:
+def index_table(database: str, bind: Binds) -> str:
+    """The dictionary as a table: a row for each part and token."""
     return f"mergeTreeTextIndex({bind(database)}, 'logs', '{INDEX}')"

@@ -3,19 +3,15 @@
 Every condition is true or false, never NULL, so that NOT is its opposite.
 """
 
-from typing import Final
-
 from query.ast import And, MatchAll, Node, Not, Or, Words
 from query.catalog import TOKENS_COLUMN, field_named
 from query.known import Filter, Known
-from query.plan.nodes import Piece
+from query.plan.nodes import HOUR_NS, Piece
 from query.render_leaf import leaf
 from query.render_test import time_ns
 from query.search import ALWAYS, TimeRange
 from query.statement import Binds
 from query.tokens import all_tokens, any_tokens, needed_words
-
-HOURS_END_NS: Final = 4_285_000_000_000_000_000  # 2105: toStartOfHour, and so the sort key, wraps in 2106
 
 
 def conditions(filter_: Filter, piece: Piece, bind: Binds, by_index: bool = False) -> list[str]:
@@ -23,7 +19,8 @@ def conditions(filter_: Filter, piece: Piece, bind: Binds, by_index: bool = Fals
 
     `by_index` prefers tokens also for the fields of the sort key.
     """
-    where = _bounds(piece.range, piece.source == "rollup", bind)
+    bounds = _minute_bounds if piece.source == "rollup" else _hour_bounds
+    where = bounds(piece.range, bind)
     query, known = filter_.query, filter_.known
     operands = query.operands if isinstance(query, And) else (query,)
     if piece.source == "rollup":
@@ -58,23 +55,29 @@ def index_condition(filter_: Filter, bind: Binds) -> str | None:
     return _has("hasAnyTokens", alternatives, bind) if alternatives else None
 
 
-def _bounds(range_: TimeRange, in_minutes: bool, bind: Binds) -> list[str]:
+def _minute_bounds(range_: TimeRange, bind: Binds) -> list[str]:
     def bound(ns: int) -> str:
-        if in_minutes:
-            return f"toDateTime64({bind(ns // 1_000_000_000, 'Int64')}, 0, 'UTC')"
-        return time_ns(ns, bind)
+        return f"toDateTime64({bind(ns // 1_000_000_000, 'Int64')}, 0, 'UTC')"
 
-    column = "minute" if in_minutes else "timestamp"
     where = []
     if range_.from_ns > ALWAYS.from_ns:
-        where.append(f"{column} >= {bound(range_.from_ns)}")
+        where.append(f"minute >= {bound(range_.from_ns)}")
     if range_.until_ns < ALWAYS.until_ns:
-        where.append(f"{column} < {bound(range_.until_ns)}")
-    if not in_minutes and range_.until_ns <= HOURS_END_NS:
-        # The sort key begins with the hour; ClickHouse does not conclude from times to hours by itself.
-        if range_.from_ns > ALWAYS.from_ns:
-            where.append(f"toStartOfHour(timestamp) >= toStartOfHour({bound(range_.from_ns)})")
-        where.append(f"toStartOfHour(timestamp) <= toStartOfHour({bound(range_.until_ns)})")
+        where.append(f"minute < {bound(range_.until_ns)}")
+    return where
+
+
+def _hour_bounds(range_: TimeRange, bind: Binds) -> list[str]:
+    """By the hour, which the sort key begins with; by timestamps where the range cuts an hour."""
+    where = []
+    if range_.from_ns > ALWAYS.from_ns:
+        where.append(f"hour >= {bind(range_.from_ns // HOUR_NS, 'UInt32')}")
+        if range_.from_ns % HOUR_NS:
+            where.append(f"timestamp >= {time_ns(range_.from_ns, bind)}")
+    if range_.until_ns < ALWAYS.until_ns:
+        where.append(f"hour < {bind(-(-range_.until_ns // HOUR_NS), 'UInt32')}")
+        if range_.until_ns % HOUR_NS:
+            where.append(f"timestamp < {time_ns(range_.until_ns, bind)}")
     return where
 
 

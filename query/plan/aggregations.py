@@ -25,7 +25,7 @@ from query.plan.nodes import (
     ValueKey,
 )
 from query.plan.pieces import count_pieces
-from query.plan.top_values import dictionary_answers, top_values
+from query.plan.top_values import dictionary_knows, top_values
 from query.search import ALWAYS, TimeRange
 
 NUMBERS_NEEDED = "field must hold numbers"
@@ -66,7 +66,7 @@ def _inside(
         keys = (key, histogram_key(request, range_, facts))
     else:
         measure = measure_of(request)
-    pieces = count_pieces(range_, traits, keys, measure)
+    pieces = count_pieces(range_, traits, facts, keys, measure)
     time_zone = request.time_zone if isinstance(request, HistogramRequest) else "UTC"
     return Buckets(name, Groups(pieces, keys, measure, top), (), is_open(range_), time_zone)
 
@@ -75,8 +75,12 @@ def _measured(
     request: AggregationRequest, range_: TimeRange, traits: Traits, facts: TableFacts
 ) -> Groups | DictionaryValues:
     measure = measure_of(request)
-    groups = Groups(count_pieces(range_, traits, (), measure), (), measure)
-    if measure.kind == "cardinality" and dictionary_answers(request.field, range_, traits, facts):
+    groups = Groups(count_pieces(range_, traits, facts, (), measure), (), measure)
+    if (
+        measure.kind == "cardinality"
+        and dictionary_knows(request.field, traits, facts)
+        and range_.covers(facts.span)
+    ):
         return DictionaryValues(
             request.field, "cardinality", 1, None if range_ == ALWAYS else range_, otherwise=groups
         )

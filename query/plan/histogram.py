@@ -15,7 +15,7 @@ from query.times import SECOND_NS
 def histogram(request: HistogramRequest, range_: TimeRange, traits: Traits, facts: TableFacts) -> Groups:
     """Counts by bucket. Raises ValueError when the interval does not fit the field or the range."""
     key = histogram_key(request, range_, facts)
-    return Groups(count_pieces(range_, traits, (key,)), (key,))
+    return Groups(count_pieces(range_, traits, facts, (key,)), (key,))
 
 
 def histogram_key(request: HistogramRequest, range_: TimeRange, facts: TableFacts) -> Key:

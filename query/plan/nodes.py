@@ -5,9 +5,11 @@ from typing import Final, Literal
 
 from query.search import Order, Position, TimeRange
 
-Source = Literal["rollup", "table"]
+Source = Literal["rollup", "table", "dictionary"]
 
 MINUTE_NS: Final = 60_000_000_000
+HOUR_NS: Final = 60 * MINUTE_NS
+DAY_NS: Final = 24 * HOUR_NS
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +86,11 @@ class Groups:
 
 @dataclass(frozen=True, slots=True)
 class DictionaryValues:
-    """The values of a field with their counts over the whole table, from the index's dictionary.
+    """The values of a field with their counts, from the index's dictionary: of all parts or of `days`.
 
-    Values longer than the index keeps cannot be told apart there: then `otherwise` is asked instead. So it is
-    when a log outside the `guard` has come meanwhile: the dictionary knows no times.
+    Counts in `edges`, before and after the days, are the table's. Values longer than the index keeps cannot
+    be told apart there: then `otherwise` is asked instead. So it is when a log outside the `guard` has come
+    meanwhile: the dictionary knows the days of its parts, and no times.
     """
 
     field: str
@@ -95,6 +98,8 @@ class DictionaryValues:
     top: int
     guard: TimeRange | None
     otherwise: Groups
+    days: TimeRange | None = None
+    edges: tuple[Piece, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,9 @@ from bisect import bisect_left
 from typing import Final
 
 from query.plan.facts import TableFacts
-from query.plan.nodes import MINUTE_NS
+from query.plan.nodes import HOUR_NS, MINUTE_NS
 from query.search import Order, Search, TimeRange
 
-HOUR_NS: Final = 60 * MINUTE_NS
 ROWS_FIRST: Final = 100_000  # of the first slice when nothing says how many of them match: some ms to scan
 ROWS_LEAST: Final = 20_000  # less does not make a slice cheaper
 GROWTH: Final = 4  # each slice holds so many times the rows of the one before

@@ -1,11 +1,15 @@
 """The rule for the top values of a field."""
 
+from typing import Final
+
 from query.aggregation_request import TermsRequest
 from query.catalog import Kind, field_named
 from query.plan.facts import TableFacts
-from query.plan.nodes import COUNT, DictionaryValues, Groups, IndexValues, Traits, ValueKey
-from query.plan.pieces import count_pieces
+from query.plan.nodes import COUNT, DAY_NS, DictionaryValues, Groups, IndexValues, Traits, ValueKey
+from query.plan.pieces import count_pieces, whole_and_edges
 from query.search import ALWAYS, TimeRange
+
+DAYS_END_NS: Final = 65_000 * DAY_NS  # 2147: the table's parts are of days, which wrap after 2149-06-06
 
 
 def top_values(
@@ -13,13 +17,17 @@ def top_values(
 ) -> Groups | DictionaryValues | IndexValues:
     """The rollup for level and service, the dictionary for fields of all logs, the index, else the table."""
     keys = (ValueKey(request.field),)
-    groups = Groups(count_pieces(range_, traits, keys), keys, COUNT, request.size)
-    if not dictionary_answers(request.field, range_, traits, facts):
-        if groups.source == "table" and index_counts(request.field, range_, traits, facts):
-            return IndexValues(request.field, request.size, groups)
-        return groups
-    guard = None if range_ == ALWAYS else range_
-    return DictionaryValues(request.field, "count", request.size, guard, otherwise=groups)
+    groups = Groups(count_pieces(range_, traits, facts, keys), keys, COUNT, request.size)
+    if dictionary_knows(request.field, traits, facts):
+        if range_.covers(facts.span):
+            guard = None if range_ == ALWAYS else range_
+            return DictionaryValues(request.field, "count", request.size, guard, otherwise=groups)
+        by_days = _by_days(request, range_, facts, groups)
+        if by_days is not None:
+            return by_days
+    if groups.source == "table" and index_counts(request.field, range_, traits, facts):
+        return IndexValues(request.field, request.size, groups)
+    return groups
 
 
 def index_counts(field: str, range_: TimeRange, traits: Traits, facts: TableFacts) -> bool:
@@ -33,11 +41,35 @@ def index_counts(field: str, range_: TimeRange, traits: Traits, facts: TableFact
     )
 
 
-def dictionary_answers(field: str, range_: TimeRange, traits: Traits, facts: TableFacts) -> bool:
-    """Whether the dictionary's counts are those of this search: it knows whole parts only."""
-    return (
-        facts.dictionary
-        and traits.everything
-        and field_named(field).kind is Kind.JSON
-        and range_.covers(facts.span)
+def dictionary_knows(field: str, traits: Traits, facts: TableFacts) -> bool:
+    """Whether the dictionary has the counts of the field's values: it knows nothing of other conditions."""
+    return facts.dictionary and traits.everything and field_named(field).kind is Kind.JSON
+
+
+def _by_days(
+    request: TermsRequest, range_: TimeRange, facts: TableFacts, groups: Groups
+) -> DictionaryValues | None:
+    """Whole days by the dictionary, the rest by the table; None without a whole day.
+
+    Where the range begins before the first log, or ends after the last, the whole day is in it.
+    """
+    span = facts.span
+    first, last = range_.from_ns <= span.from_ns, range_.until_ns >= span.until_ns
+    wider = TimeRange(
+        ALWAYS.from_ns if first else range_.from_ns, ALWAYS.until_ns if last else range_.until_ns
+    )
+    days, *edges = whole_and_edges(wider, DAY_NS, "dictionary")
+    if days.source != "dictionary" or not facts.rows_in(days.range) or span.until_ns > DAYS_END_NS:
+        return None
+    guard = TimeRange(
+        range_.from_ns if first else ALWAYS.from_ns, range_.until_ns if last else ALWAYS.until_ns
+    )
+    return DictionaryValues(
+        request.field,
+        "count",
+        request.size,
+        None if guard == ALWAYS else guard,
+        otherwise=groups,
+        days=days.range,
+        edges=tuple(edges),
     )

@@ -20,7 +20,7 @@ def total_of(
         return None
     if facts.matching is not None and (facts.matching == 0 or search.range.covers(facts.span)):
         return TotalKnown(facts.matching)
-    pieces = count_pieces(search.range, traits, ())
+    pieces = count_pieces(search.range, traits, facts, ())
     scan = all(piece.source == "table" for piece in pieces)
     bounded = scan and search.count == "auto" and facts.rows_in(search.range) > SCAN_ROWS_ALWAYS
     total = (

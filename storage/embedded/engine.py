@@ -20,6 +20,7 @@ from storage.embedded.statement import Statement
 LOCK_WAIT_S: Final = 10.0  # a killed process leaves the lock at once, one that ends properly within seconds
 
 MIB: Final = 1 << 20
+SERVER_CONFIGURATION: Final = Path(__file__).with_name("server.xml")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,8 @@ class Engine:
         self._path = str(directory / "store")
         self._lock = _lock(directory / "lock")
         self.revoked_inserts = mend_deduplication_logs(Path(self._path))
-        options = "&".join(f"{name}={value}" for name, value in _server_settings(limits).items())
+        settings = {"config-file": SERVER_CONFIGURATION, **_server_settings(limits)}
+        options = "&".join(f"{name}={value}" for name, value in settings.items())
         self._base = connect(f"{self._path}?{options}")
 
     def close(self) -> None:

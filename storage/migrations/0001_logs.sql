@@ -2,16 +2,18 @@
 -- seconds, come first in it so that equal services lie together.
 CREATE TABLE IF NOT EXISTS {local:logs} {on_cluster}
 (
-    timestamp DateTime64(9, 'UTC') CODEC(Delta, ZSTD(1)),
-    seq UInt64 CODEC(Delta, ZSTD(1)),
+    timestamp DateTime64(9, 'UTC') CODEC(Delta, Default),
+    -- Hours since 1970. It takes no room, and counts by hour or between whole hours read no timestamps.
+    hour UInt32 MATERIALIZED intDiv(toUnixTimestamp64Second(timestamp), 3600) CODEC(Default),
+    seq UInt64 CODEC(Delta, Default),
     level LowCardinality(String),
     service LowCardinality(String),
     -- Messages are alike: in longer blocks they take half the room.
-    message String CODEC(ZSTD(1)) SETTINGS (min_compress_block_size = 65536, max_compress_block_size = 1048576),
-    attributes Map(LowCardinality(String), String) CODEC(ZSTD(1)),
-    shape String CODEC(ZSTD(1)),
-    ingested_at DateTime64(9, 'UTC') CODEC(Delta, ZSTD(1)),
-    source_ip String CODEC(ZSTD(1)),
+    message String CODEC(Default) SETTINGS (min_compress_block_size = 65536, max_compress_block_size = 1048576),
+    attributes Map(LowCardinality(String), String) CODEC(Default),
+    shape String CODEC(Default),
+    ingested_at DateTime64(9, 'UTC') CODEC(Delta, Default),
+    source_ip String CODEC(Default),
     method LowCardinality(String),
     -- Everything that a search looks up: words of the message in lower case, =field=value with the value as JSON
     -- text, and =field:element for those of arrays. Words never begin with =, so that they lie together in the
@@ -26,13 +28,15 @@ CREATE TABLE IF NOT EXISTS {local:logs} {on_cluster}
             arrayFilter(pair -> startsWith(pair.2, '['), arrayZip(mapKeys(attributes), mapValues(attributes)))
         ))
     ),
-    INDEX tokens_index tokens TYPE text(tokenizer = 'array')
+    INDEX tokens_index tokens TYPE text(tokenizer = 'array', dictionary_block_size = 8192)
 )
 ENGINE = {engine:MergeTree}
 PARTITION BY toDate(timestamp)
-ORDER BY (toStartOfHour(timestamp), service, level, timestamp, seq)
+ORDER BY (hour, service, level, timestamp, seq)
 -- Small granules and blocks: a page has its logs from many places, each of which reads a block of every column.
-SETTINGS index_granularity = 1024, min_compress_block_size = 16384, max_compress_block_size = 262144, {settings};
+-- A day that has been quiet for three hours becomes one part: each part more makes every search look once more.
+SETTINGS index_granularity = 1024, min_compress_block_size = 16384, max_compress_block_size = 262144,
+    min_partition_age_to_force_merge_seconds = 10800, {settings};
 
 {distributed:logs:intHash64(seq)};
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from benchmarks.stored_corpus import BEGIN_NS, DAY_NS, END_NS, fill
+from benchmarks.stored_corpus import BEGIN_NS, DAY_NS, END_NS, Round, fill
 from storage.clickhouse import ClickHouse
 from tests.query.searcher import Searcher
 
@@ -60,7 +60,7 @@ SEARCHES: list[tuple[str, dict[str, Any], dict[str, str]]] = [
 
 
 async def test_typical_searches_take_their_cheap_source(clickhouse: ClickHouse) -> None:
-    fill(clickhouse, ROWS)
+    fill(clickhouse, Round(0, ROWS))
     search = Searcher(clickhouse, count_budget_s=0.3)
     for name, body, sources in SEARCHES:
         answer = await search(**body, explain=True)

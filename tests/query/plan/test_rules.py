@@ -101,7 +101,7 @@ SHORT_RANGE = TimeRange(T0 + 5, T0 + MINUTE_NS + 7)
 def test_counts_come_from_the_rollup_where_it_knows_them(
     range_: TimeRange, traits: Traits, keys: tuple[Any, ...], pieces: list[Piece]
 ) -> None:
-    assert list(count_pieces(range_, traits, keys)) == pieces
+    assert list(count_pieces(range_, traits, facts(), keys)) == pieces
 
 
 def test_slices_join_without_gap_and_the_last_one_is_the_rest() -> None:
