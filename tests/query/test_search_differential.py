@@ -9,6 +9,8 @@ import pytest
 
 from query.iso import iso
 from query.parser import parse
+from query.plan import pieces
+from query.plan.pieces import HOURS_ROWS_MIN
 from query.request import SearchRequest, parse_request
 from query.search import search_of
 from storage.clickhouse import ClickHouse
@@ -106,7 +108,11 @@ class SearchMaker:
         }
 
 
-async def test_searches_answer_what_plain_python_answers(clickhouse: ClickHouse, search: Searcher) -> None:
+@pytest.mark.parametrize("hours_rows_min", [0, HOURS_ROWS_MIN], ids=["whole hours apart", "in one"])
+async def test_searches_answer_what_plain_python_answers(
+    clickhouse: ClickHouse, search: Searcher, monkeypatch: pytest.MonkeyPatch, hours_rows_min: int
+) -> None:
+    monkeypatch.setattr(pieces, "HOURS_ROWS_MIN", hours_rows_min)
     generator = Generator(11)
     maker = SearchMaker(generator, stored_logs(clickhouse, [generator.log() for _ in range(150)]))
     for _ in range(SEARCHES):

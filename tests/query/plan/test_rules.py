@@ -13,6 +13,7 @@ from query.parser import parse
 from query.plan.facts import Part, TableFacts
 from query.plan.histogram import histogram
 from query.plan.nodes import (
+    HOUR_NS,
     MINUTE_NS,
     DictionaryValues,
     Groups,
@@ -26,7 +27,7 @@ from query.plan.nodes import (
     Traits,
     ValueKey,
 )
-from query.plan.pieces import count_pieces
+from query.plan.pieces import HOURS_ROWS_MIN, count_pieces
 from query.plan.rules import plan_search
 from query.plan.slices import FETCH_ALL, SLICES_MAX, count_slices, newest_range, page_slices
 from query.plan.top_values import top_values
@@ -102,6 +103,42 @@ def test_counts_come_from_the_rollup_where_it_knows_them(
     range_: TimeRange, traits: Traits, keys: tuple[Any, ...], pieces: list[Piece]
 ) -> None:
     assert list(count_pieces(range_, traits, facts(), keys)) == pieces
+
+
+DAY_RANGE = TimeRange(T0 + 5, T0 + 30 * HOUR_NS - 7)
+BY_HOUR = TimeKey((T0, T0 + HOUR_NS, T0 + 2 * HOUR_NS))
+
+
+@pytest.mark.parametrize(
+    ("rows", "keys", "pieces"),
+    [
+        (
+            HOURS_ROWS_MIN * 10,
+            (),
+            [
+                Piece("table", TimeRange(T0 + HOUR_NS, T0 + 29 * HOUR_NS)),
+                Piece("table", TimeRange(T0 + 5, T0 + HOUR_NS)),
+                Piece("table", TimeRange(T0 + 29 * HOUR_NS, T0 + 30 * HOUR_NS - 7)),
+            ],
+        ),
+        (HOURS_ROWS_MIN // 10, (), [Piece("table", DAY_RANGE)]),
+        (
+            HOURS_ROWS_MIN * 100,
+            (BY_HOUR,),
+            [
+                Piece("table", TimeRange(T0 + HOUR_NS, T0 + 2 * HOUR_NS)),
+                Piece("table", TimeRange(T0 + 5, T0 + HOUR_NS)),
+            ],
+        ),
+        (HOURS_ROWS_MIN * 10, (TimeKey((T0, T0 + 40 * HOUR_NS + 1)),), [Piece("table", DAY_RANGE)]),
+    ],
+    ids=["many rows", "few rows", "by the hour", "by other times"],
+)
+def test_many_rows_are_counted_by_whole_hours_and_the_edges_apart(
+    rows: int, keys: tuple[Any, ...], pieces: list[Piece]
+) -> None:
+    known = facts(parts=(Part(T0, T0 + 2 * DAY, rows),))
+    assert list(count_pieces(DAY_RANGE, INDEX, known, keys)) == pieces
 
 
 def test_slices_join_without_gap_and_the_last_one_is_the_rest() -> None:
