@@ -17,6 +17,7 @@ from pydantic import SecretStr
 from ray.actor import ActorHandle
 
 from actors.metrics_reporter import MetricsReporter
+from actors.own_columns import OwnColumns
 from actors.placement import QUERY_PLANNER, actor_options, start_actor
 from core.clock import Clock, SystemClock
 from core.errors import LograyError, NotFound
@@ -26,6 +27,7 @@ from core.settings import SearchSettings
 from query.admission import Admission
 from query.aggregation_request import TermsRequest
 from query.answers import Row, answer_log
+from query.column_choice import ColumnChoice
 from query.execution import Execution
 from query.export import ExportCursor, ExportPage, export_page, export_search
 from query.field_list import list_fields
@@ -67,6 +69,7 @@ class QueryPlanner:
         self._admission = Admission(settings.concurrency_max, settings.queue_max, settings.queue_wait_s)
         self._remembered = Remembered(clock)
         self._dictionary: bool | None = None  # whether the index's dictionary can be read; not known yet
+        self._columns = OwnColumns(store, settings.columns_chosen_max, ColumnChoice(clock))
         self._threads = ThreadPoolExecutor(
             settings.concurrency_max * STATEMENTS_MAX, thread_name_prefix="search"
         )
@@ -79,14 +82,14 @@ class QueryPlanner:
         async with self._counted():
             search = await self._read(body)
             async with self._admission.slot():
-                return await (await self._execution(search)).run()
+                return await self._run(search)
 
     async def explain(self, body: Mapping[str, Any]) -> bytes:
         """The same search, answered with which source answered what, the SQL, and what was read."""
         async with self._counted():
             search = replace(await self._read(body), explain=True)
             async with self._admission.slot():
-                answer = orjson.loads(await (await self._execution(search)).run())
+                answer = orjson.loads(await self._run(search))
                 return orjson.dumps(
                     answer["explain"] | {"took_ms": answer["took_ms"], "total": answer["total"]}
                 )
@@ -166,15 +169,26 @@ class QueryPlanner:
             raise NotFound(f"there is no log with the id {log_id[:100]}")
         return rows[0]
 
+    async def _run(self, search: Search) -> bytes:
+        execution = await self._execution(search)
+        try:
+            return await execution.run()
+        finally:
+            if self._dictionary:
+                self._columns.note(execution.session)
+
     async def _execution(self, search: Search) -> Execution:
-        session = self._session(search.timeout_s)
         if self._dictionary is None:
+            await self._columns.read()
             self._dictionary = await has_dictionary(self._session(search.timeout_s))
+        session = self._session(search.timeout_s)
         return Execution(session, search, self._settings.count_budget_s, self._dictionary)
 
     def _session(self, timeout_s: float) -> Session:
         deadline_s = self._clock.monotonic_s() + timeout_s
-        return Session(self._store, self._threads, self._clock, deadline_s, self._remembered)
+        return Session(
+            self._store, self._threads, self._clock, deadline_s, self._remembered, self._columns.fields
+        )
 
     @asynccontextmanager
     async def _counted(self) -> AsyncIterator[None]:

@@ -27,6 +27,7 @@ from core.errors import LograyError, SettingsError
 from core.settings import Settings
 from storage.clickhouse import ClickHouse
 from storage.migrations import migrate
+from storage.own_columns import add_own_columns
 from storage.partitions import claim_partitions
 
 CPUS: Final = 0.05
@@ -203,9 +204,13 @@ class Supervisor:
             self._store = ClickHouse(self._store_url, STORE_TIMEOUT_S)
         if not self._migrated:
             applied = await asyncio.to_thread(migrate, self._store, clickhouse.cluster)
-            self._migrated = True
             if applied:
                 log.info("applied the migrations %s", ", ".join(applied))
+            columns = self._settings.search.columns
+            added = await asyncio.to_thread(add_own_columns, self._store, columns, clickhouse.cluster)
+            if added:
+                log.info("gave columns of their own to %s", ", ".join(added))
+            self._migrated = True
 
     async def _start_writers(self, node: ClusterNode) -> None:
         if self._store_url is None:

@@ -25,6 +25,7 @@ from pydantic import (
 )
 
 from core.errors import SettingsError
+from core.own_columns import OWN_COLUMN_NAME, OWN_COLUMNS_MAX
 
 ENVIRONMENT_PREFIX = "LOGRAY_"
 # Variables that the launcher gives to its own processes; they are not settings.
@@ -52,7 +53,17 @@ def _replicas_max(values: dict[str, Any]) -> int:
     return max((os.cpu_count() or 1) // 2, int(values.get("replicas_min", 1)), 1)
 
 
+def _own_columns(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(names) > OWN_COLUMNS_MAX:
+        raise ValueError(f"at most {OWN_COLUMNS_MAX} fields can have columns of their own")
+    for name in names:
+        if not OWN_COLUMN_NAME.fullmatch(name):
+            raise ValueError(f"{name[:40]!r} cannot have a column: letters, digits and _ @ . - up to 100")
+    return names
+
+
 Networks = Annotated[tuple[IPvAnyNetwork, ...], BeforeValidator(_listed)]
+OwnColumns = Annotated[tuple[str, ...], BeforeValidator(_listed), AfterValidator(_own_columns)]
 TimeZone = Annotated[str, AfterValidator(_time_zone)]
 AbsolutePath = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
 
@@ -156,6 +167,8 @@ class SearchSettings(Section):
     timeout_s: Annotated[float, Field(gt=0)] = 30.0  # of a search that names none
     timeout_max_s: Annotated[float, Field(gt=0)] = 300.0  # what a search may ask for
     count_budget_s: Annotated[float, Field(gt=0)] = 0.3  # of an exact total that needs a scan
+    columns: OwnColumns = ()  # fields with few values that are often counted, compared or put in buckets
+    columns_chosen_max: Annotated[int, Field(ge=0, le=OWN_COLUMNS_MAX)] = 3  # further ones, by what is asked
 
 
 class AlertSettings(Section):

@@ -1,21 +1,28 @@
 """The field catalog: the one place that knows where a field lives, what it is and what the index has of it.
 
-A field with a column of its own is in FIELDS; every other one is a key of the map `attributes`, whose values
-are JSON text (`"5000"` with its quotes is a string, `5000` a number). A hot field moves to columns of its own
-by an entry here: `column` with the same JSON text, `number_column` with the number in it (NaN for none).
+The columns that every log has are in FIELDS; every other field is a key of the map `attributes`, whose
+values are JSON text (`"5000"` with its quotes is a string, `5000` a number). Operators may give some of those
+a column of their own with the same text (storage.own_columns).
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from typing import Final, Protocol
 
 import orjson
 
-Bind = Callable[[str], str]  # takes a text, gives the SQL of the parameter that carries it
+from core.own_columns import own_column
 
 TOKENS_COLUMN: Final = "tokens"
 TOKEN_VALUE_BYTES: Final = 128  # of a value's JSON text that its token holds
+
+
+class Bind(Protocol):
+    """Takes a text and gives the SQL of the parameter that carries it; knows the fields with own columns."""
+
+    @property
+    def columns(self) -> frozenset[str]: ...
+    def __call__(self, value: str) -> str: ...
 
 
 class Kind(Enum):
@@ -36,7 +43,6 @@ class Field:
     name: str
     kind: Kind
     column: str | None = None  # None: the key `name` of the map
-    number_column: str | None = None  # Float64, of a JSON field
     indexed: bool = (
         True  # the tokens have `=name=value`, of arrays `=name:element`; of the message, its words
     )
@@ -45,7 +51,9 @@ class Field:
 
     def sql(self, bind: Bind) -> str:
         """The expression of the value."""
-        return self.column if self.column is not None else f"attributes[{bind(self.name)}]"
+        if self.column is not None:
+            return self.column
+        return own_column(self.name) if self.name in bind.columns else f"attributes[{bind(self.name)}]"
 
     def token(self, value: str) -> str:
         """The index's token of a value: JSON text for a JSON field, the plain text for others."""

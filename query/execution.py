@@ -12,7 +12,7 @@ from query.aggregation_answer import Rows, aggregation_answer
 from query.answers import Row, answer_log, position, stored_rows
 from query.highlights import highlights
 from query.index_values import values_by_index
-from query.known import Filter
+from query.known import Filter, Known
 from query.learning import Learned, learn, table_facts
 from query.plan.facts import TableFacts
 from query.plan.histogram import is_open
@@ -58,9 +58,10 @@ class Execution:
     def __init__(
         self, session: Session, search: Search, count_budget_s: float, dictionary: bool = True
     ) -> None:
-        self._session, self._search = session, search
+        self.session = session
+        self._search = search
         self._count_budget_s, self._dictionary = count_budget_s, dictionary
-        self._filter = Filter(search.query)
+        self._filter = Filter(search.query, Known(columns=session.columns))
         self._learned = Learned(self._filter, TableFacts())
         self._began_s = session.clock.monotonic_s()
         self._found = Found()
@@ -90,7 +91,7 @@ class Execution:
 
     def _guessed_page(self) -> Page | None:
         """The page of a query that somebody has asked lately: it need not wait for what is counted anew."""
-        remembered, query = self._session.remembered, self._search.query
+        remembered, query = self.session.remembered, self._search.query
         if remembered is None or index_condition(self._filter, Binds()) is None:
             return None  # the condition depends on what the dictionary says now
         parts, matches = remembered.recall_parts(), remembered.recall_matches(str(query))
@@ -105,10 +106,10 @@ class Execution:
     async def _plan(self) -> Plan:
         search = self._search
         fresh = is_open(search.range) and bool(search.aggregations)  # histograms end where the logs do
-        learned = await learn(self._session, search.query, search.range, self._dictionary, fresh)
+        learned = await learn(self.session, search.query, search.range, self._dictionary, fresh)
         self._learned, self._filter = learned, learned.filter
-        if self._session.remembered is not None and learned.facts.matching is not None:
-            self._session.remembered.keep_matches(str(search.query), learned.facts.matching)
+        if self.session.remembered is not None and learned.facts.matching is not None:
+            self.session.remembered.keep_matches(str(search.query), learned.facts.matching)
         traits = traits_of(search.query, learned.facts.matching is not None)
         return plan_search(search, traits, learned.facts, self._count_budget_s)
 
@@ -125,7 +126,7 @@ class Execution:
         for slice_ in page.slices:
             wanted = page.limit - len(logs)
             statement = page_statement(self._filter, page, slice_, wanted, skip)
-            rows = await self._session.run("page", "table", statement)
+            rows = await self.session.run("page", "table", statement)
             logs += stored_rows(rows)
             if len(logs) >= page.limit:
                 return
@@ -138,7 +139,7 @@ class Execution:
     async def _count(self, page: Page, slice_: TimeRange) -> int:
         """How many logs of a slice match: so many of those to be skipped are behind us."""
         groups = Groups((Piece("table", slice_),))
-        rows = await self._session.run("page offset", "table", groups_statement(self._filter, groups))
+        rows = await self.session.run("page offset", "table", groups_statement(self._filter, groups))
         return int(rows[0][0]) if rows else 0
 
     async def _total(self, plan: Plan) -> None:
@@ -158,14 +159,14 @@ class Execution:
 
     async def _counted_total(self, total: Total) -> None:
         if total.budget_s is None:
-            rows = await self._session.run(
+            rows = await self.session.run(
                 "total", total.groups.source, groups_statement(self._filter, total.groups)
             )
             self._set_total(int(rows[0][0]) if rows else 0)
             return
-        ends_s, counted = self._session.clock.monotonic_s() + total.budget_s, 0
+        ends_s, counted = self.session.clock.monotonic_s() + total.budget_s, 0
         for slice_ in total.slices:
-            left_s = ends_s - self._session.clock.monotonic_s()
+            left_s = ends_s - self.session.clock.monotonic_s()
             count = await self._count_within(slice_, left_s) if left_s > 0 else None
             if count is None:
                 self._set_total(counted, "gte")
@@ -177,11 +178,11 @@ class Execution:
         """The matches of a slice; None when the time was not enough."""
         groups = Groups((Piece("table", slice_),))
         try:
-            rows = await self._session.run(
+            rows = await self.session.run(
                 "total", "table", groups_statement(self._filter, groups, budget_s=budget_s)
             )
         except SearchTimeout:
-            self._session.check_time()
+            self.session.check_time()
             return None
         return int(rows[0][0]) if rows else 0
 
@@ -214,10 +215,10 @@ class Execution:
         if isinstance(groups, Groups):
             return await self._rows_of(part, groups, None)
         if isinstance(groups, IndexValues):
-            rows = await values_by_index(self._session, self._learned, groups, part)
+            rows = await values_by_index(self.session, self._learned, groups, part)
             return await self._rows_of(part, groups.otherwise, None) if rows is None else rows
-        statement = dictionary_statement(groups, self._session.store.database)
-        rows = await self._session.run(part, "dictionary", statement)
+        statement = dictionary_statement(groups, self.session.store.database, self.session.columns)
+        rows = await self.session.run(part, "dictionary", statement)
         if any(row[-1] for row in rows) or not await self._holds(groups.guard):
             return await self._rows_of(part, groups.otherwise, None)
         return [row[:-1] for row in rows]
@@ -225,10 +226,10 @@ class Execution:
     async def _holds(self, guard: TimeRange | None) -> bool:
         if guard is None:
             return True
-        return guard.covers((await table_facts(self._session)).span)
+        return guard.covers((await table_facts(self.session)).span)
 
     async def _rows_of(self, part: str, groups: Groups, only: Sequence[str] | None) -> Rows:
-        rows = await self._session.run(part, groups.source, groups_statement(self._filter, groups, only))
+        rows = await self.session.run(part, groups.source, groups_statement(self._filter, groups, only))
         if len(rows) > GROUPS_MAX:
             raise InvalidSearch({part: TOO_MANY_GROUPS})
         return rows
@@ -247,7 +248,7 @@ class Execution:
             "logs": logs,
             "total": total,
             "total_relation": found.relation,
-            "took_ms": round((self._session.clock.monotonic_s() - self._began_s) * 1000, 1),
+            "took_ms": round((self.session.clock.monotonic_s() - self._began_s) * 1000, 1),
             "next_cursor": str(position(found.logs[-1])) if full else None,
         }
         if search.aggregations:
@@ -259,7 +260,7 @@ class Execution:
 
     def _explained(self) -> dict[str, Any]:
         """The query as it was understood, which source answered what, and what that cost."""
-        ran = sorted(self._session.ran, key=lambda each: each.began_s)
+        ran = sorted(self.session.ran, key=lambda each: each.began_s)
         return {
             "query": str(self._search.query),
             "range": str(self._search.range),

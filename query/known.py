@@ -1,4 +1,4 @@
-"""What the index's dictionary has told about a query before its plan is made."""
+"""What is known about a query before its plan is made."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,10 +9,13 @@ from query.ast import Leaf, Node
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """Tokens that decide a term (`time*`: all words that it covers), and how many logs have some tokens."""
+    """Tokens that decide a term (`time*`: all words that it covers), how many logs have some tokens, and
+    which fields have a column of their own.
+    """
 
     expansions: Mapping[Leaf, tuple[str, ...]] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
+    columns: frozenset[str] = frozenset()
 
     def present(self, tokens: tuple[str, ...]) -> tuple[str, ...]:
         """The tokens without those that are known to be in no log."""

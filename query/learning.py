@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from core.errors import SearchTimeout
@@ -57,7 +57,8 @@ async def learn(
     `fresh`, parts that only tell how to slice a page are those of a moment ago.
     """
     asking = _Asking(session, range_, dictionary, fresh)
-    known = Known(await _expansions(session, query) if dictionary else {})
+    expansions = await _expansions(session, query) if dictionary else {}
+    known = Known(expansions, columns=session.columns)
     if not dictionary or isinstance(query, And | Or | Not) or query in known.expansions:
         return await asking.by_index(Filter(query, known))
     if expandable(query):
@@ -77,7 +78,8 @@ class _Asking:
     async def by_values(self, leaf: Leaf) -> Learned:
         """A term that too many values pass is counted by the values of its field."""
         matching = await _value_count(self.session, leaf)  # before the parts, as every count
-        return self.learned(Filter(leaf), self.remembered() or await self.parts(), matching)
+        filter_ = Filter(leaf, Known(columns=self.session.columns))
+        return self.learned(filter_, self.remembered() or await self.parts(), matching)
 
     async def by_index(self, filter_: Filter) -> Learned:
         """The index counts the query as it is, or as a sum over sets of tokens."""
@@ -160,7 +162,7 @@ async def with_counts(session: Session, filter_: Filter) -> Filter:
     unclear = [token for leaf, tokens in forms.items() if together.get(leaf) != 0 for token in tokens]
     singly = await _counts(session, "forms", [frozenset([token]) for token in unclear])
     counts = dict.fromkeys(absent, 0) | dict(zip(unclear, singly, strict=True))
-    return Filter(filter_.query, Known(filter_.known.expansions, counts))
+    return Filter(filter_.query, replace(filter_.known, counts=counts))
 
 
 async def _counts(session: Session, part: str, filters: Sequence[Filter | Tokens]) -> list[int]:

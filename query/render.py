@@ -37,7 +37,7 @@ def page_statement(
     columns: Sequence[str] = LOG_COLUMNS,
 ) -> Statement:
     """One slice of a page."""
-    bind = Binds()
+    bind = Binds(filter_.known.columns)
     where = conditions(filter_, Piece("table", slice_), bind, page.few)
     if page.after is not None:
         where.append(_beyond(page.after, page.order, bind))
@@ -58,7 +58,7 @@ def groups_statement(
     `only` leaves the groups whose first key is one of these values. With a budget, the statement ends with a
     timeout when that was not enough. More than GROUPS_MAX rows mean that there are too many groups.
     """
-    bind = Binds()
+    bind = Binds(filter_.known.columns)
     columns = [f"k{index}" for index in range(len(groups.keys))]
     pieces = [piece_select(filter_, groups, piece, only, bind) for piece in groups.pieces]
     if groups.measure.kind == "count":

@@ -15,9 +15,9 @@ from query.statement import Binds, Statement
 from query.times import SECOND_NS
 
 
-def dictionary_statement(values: DictionaryValues, database: str) -> Statement:
+def dictionary_statement(values: DictionaryValues, database: str, columns: frozenset[str]) -> Statement:
     """Values and counts of a field, by count; of each whether the index may have cut it."""
-    bind = Binds()
+    bind = Binds(columns)
     prefix = field_named(values.field).token("")
     cut = f"length(token) >= {len(prefix.encode()) + TOKEN_VALUE_BYTES}"
     source = f"{index_table(database, bind)} WHERE startsWith(token, {bind(prefix)})"

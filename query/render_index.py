@@ -80,6 +80,20 @@ def _expansion(place: int, leaf: Leaf, index: str, tokens_max: int, bind: Binds)
     return f"({select} LIMIT {tokens_max + 1})"
 
 
+def few_values_statement(field: Field, database: str, values_max: int) -> Statement:
+    """Whether a field has at most so many different values, by its first characters: one row of 1 or 0."""
+    bind = Binds()
+    select = (
+        f"SELECT DISTINCT token FROM {index_table(database, bind)}"
+        f" WHERE startsWith(token, {bind(field.token(''))}) LIMIT {values_max + 1}"
+    )
+    return Statement(
+        f"SELECT count() <= {bind(values_max, 'UInt64')} AS few FROM ({select})",
+        bind.values,
+        {"max_execution_time": EXPANSION_BUDGET_S},
+    )
+
+
 def value_count_statement(leaf: Leaf, database: str) -> Statement:
     """How many logs have a value of their field that passes, and whether that is not clear: one row.
 

@@ -15,7 +15,7 @@ def plain(value: str) -> str:
 
 def number(field: Field, bind: Binds) -> str:
     """A field's number, also one that was sent as a string; NULL or NaN where it holds none."""
-    return field.number_column or number_in(field.sql(bind))
+    return number_in(field.sql(bind))
 
 
 def number_in(value: str) -> str:

@@ -107,7 +107,9 @@ class Session:
     clock: Clock
     deadline_s: float
     remembered: Remembered | None = None
+    columns: frozenset[str] = frozenset()  # the fields with one of their own
     ran: list[Ran] = field(default_factory=list)
+    overdue: list[Statement] = field(default_factory=list)  # ended by their timeout
     _turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(STATEMENTS_MAX))
 
     @property
@@ -126,7 +128,11 @@ class Session:
         """The rows of a statement. Raises SearchTimeout at the deadline, StorageError otherwise."""
         async with self._turns:
             began_s, remaining_s = self.clock.monotonic_s(), self.remaining_s
-            result = await self._result(statement, remaining_s)
+            try:
+                result = await self._result(statement, remaining_s)
+            except SearchTimeout:
+                self.overdue.append(statement)
+                raise
         ms = (self.clock.monotonic_s() - began_s) * 1000
         self.ran.append(Ran(began_s, part, source, statement, len(result.rows), result.cost, ms))
         return result.rows

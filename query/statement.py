@@ -23,9 +23,13 @@ class Statement:
 
 
 class Binds:
-    """Collects the values of one statement; the same value of a type takes one place."""
+    """Collects the values of one statement; the same value of a type takes one place.
 
-    def __init__(self) -> None:
+    `columns` are the fields with a column of their own, as query.catalog writes them.
+    """
+
+    def __init__(self, columns: frozenset[str] = frozenset()) -> None:
+        self.columns = columns
         self.values: dict[str, Any] = {}
         self._places: dict[tuple[str, str], str] = {}
 

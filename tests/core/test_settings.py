@@ -61,6 +61,8 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
         ({"LOGRAY_HTTP_PORT": "1"}, "http: 3\n", "setting http: must be a group"),
         ({"LOGRAY_TCP_ALLOWED_NETWORKS": "10.0.0.0/8, nonsense"}, "", "setting tcp.allowed_networks.1: "),
         ({"LOGRAY_TCP_TIME_ZONE": "Mars/Olympus"}, "", "no time zone is named 'Mars/Olympus'"),
+        ({"LOGRAY_SEARCH_COLUMNS": "status,a`b"}, "", "'a`b' cannot have a column"),
+        ({"LOGRAY_SEARCH_COLUMNS": ",".join("abcdefghijklmnopq")}, "", "at most 16 fields"),
         ({"LOGRAY_TLS_KEY_FILE": "k.pem"}, "", "key_file and client_ca_file need a certificate_file"),
         (
             {"LOGRAY_HTTP_REPLICAS_MIN": "9", "LOGRAY_HTTP_REPLICAS_MAX": "2"},
@@ -86,6 +88,11 @@ def test_a_list_is_one_text_in_the_environment_or_a_list_in_the_file(tmp_path: P
     assert in_environment.tcp.allowed_networks == expected
     (tmp_path / "logray.yaml").write_text("tcp:\n  allowed_networks: [10.0.0.0/8, '::1']\n")
     assert load_settings({}).tcp.allowed_networks == expected
+
+
+def test_fields_get_columns_by_name() -> None:
+    assert load_settings({}).search.columns == ()
+    assert load_settings({"LOGRAY_SEARCH_COLUMNS": "status, user.id"}).search.columns == ("status", "user.id")
 
 
 def test_tls_is_on_when_there_is_a_certificate(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from query.plan.pieces import HOURS_ROWS_MIN
 from query.request import SearchRequest, parse_request
 from query.search import search_of
 from storage.clickhouse import ClickHouse
+from storage.own_columns import add_own_columns
 from tests.query.aggregation_evaluator import aggregate
 from tests.query.evaluator import StoredLog, matches
 from tests.query.generated import Generator
@@ -113,7 +114,17 @@ async def test_searches_answer_what_plain_python_answers(
     clickhouse: ClickHouse, search: Searcher, monkeypatch: pytest.MonkeyPatch, hours_rows_min: int
 ) -> None:
     monkeypatch.setattr(pieces, "HOURS_ROWS_MIN", hours_rows_min)
-    generator = Generator(11)
+    await compare(clickhouse, search, Generator(11))
+
+
+async def test_fields_with_columns_of_their_own_answer_the_same(clickhouse: ClickHouse) -> None:
+    columns = ["status", "duration_ms", "user.id", "tags", "ip"]
+    add_own_columns(clickhouse, columns)
+    await compare(clickhouse, Searcher(clickhouse, columns=frozenset(columns)), Generator(12))
+
+
+async def compare(clickhouse: ClickHouse, search: Searcher, generator: Generator) -> None:
+    """Some random logs, and some random searches among them."""
     maker = SearchMaker(generator, stored_logs(clickhouse, [generator.log() for _ in range(150)]))
     for _ in range(SEARCHES):
         body = maker.body()
