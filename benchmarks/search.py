@@ -7,7 +7,6 @@ at the 95th percentile, warm, or 2 s cold. With `--data` the store is kept: a br
 """
 
 import argparse
-import os
 import shutil
 import subprocess
 import sys
@@ -113,10 +112,9 @@ def _filled(current: Round, data_dir: Path) -> bool:
 @contextmanager
 def _filling_store(data_dir: Path) -> Iterator[ClickHouse]:
     """The embedded ClickHouse by itself, with more memory than it has beside a service."""
-    command = [sys.executable, "-m", "storage.embedded", str(data_dir)]
-    environment = {**os.environ, "LOGRAY_CLICKHOUSE_MEMORY_BYTES_MAX": str(FILL_MEMORY_BYTES)}
+    command = [sys.executable, "-m", "storage.embedded", str(data_dir), str(FILL_MEMORY_BYTES)]
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, cwd=ROOT, env=environment, text=True, stdin=pipe, stdout=pipe) as server:
+    with subprocess.Popen(command, cwd=ROOT, text=True, stdin=pipe, stdout=pipe) as server:
         assert server.stdin is not None
         assert server.stdout is not None
         server.stdout.readline()

@@ -1,19 +1,20 @@
-"""Run the embedded ClickHouse by itself: `python -m storage.embedded DATA_DIR`, until its input ends.
+"""Run the embedded ClickHouse alone: `python -m storage.embedded DATA_DIR [BYTES]`, until its input ends.
 
-Its limits are those of the environment, as for the service (LOGRAY_CLICKHOUSE_…).
+BYTES is the memory that it may use, if it is not to be what it has in a service.
 """
 
-import os
 import sys
 from pathlib import Path
 
-from core.settings import load_settings
+from core.settings import ClickHouseSettings
 from storage.embedded.service import EmbeddedClickHouse
 
 
 def main() -> None:
     """Serve a data directory; the line `ready` means that it answers."""
-    service = EmbeddedClickHouse(Path(sys.argv[1]), load_settings(os.environ).clickhouse)
+    data_dir, *memory_bytes_max = sys.argv[1:]
+    settings = ClickHouseSettings(**{"memory_bytes_max": int(each) for each in memory_bytes_max})
+    service = EmbeddedClickHouse(Path(data_dir), settings)
     print("ready", flush=True)
     # The end of the input is the end of whoever started this, in whatever way that came about.
     sys.stdin.read()
