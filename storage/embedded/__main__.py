@@ -12,8 +12,8 @@ from storage.embedded.service import EmbeddedClickHouse
 
 def main() -> None:
     """Serve a data directory; the line `ready` means that it answers."""
-    data_dir, *memory_bytes_max = sys.argv[1:]
-    settings = ClickHouseSettings(**{"memory_bytes_max": int(each) for each in memory_bytes_max})
+    data_dir, *memory = sys.argv[1:]
+    settings = ClickHouseSettings(memory_bytes_max=int(memory[0])) if memory else None
     service = EmbeddedClickHouse(Path(data_dir), settings)
     print("ready", flush=True)
     # The end of the input is the end of whoever started this, in whatever way that came about.
