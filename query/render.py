@@ -1,4 +1,4 @@
-"""The one renderer: nodes of a plan → SQL for the tables `logs` and `logs_per_minute`."""
+"""The one renderer: nodes of a plan → SQL for the log table and its rollups."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -8,6 +8,7 @@ from query.plan.nodes import Groups, Page, Piece
 from query.render_groups import key_filter, key_value, measure_columns, shown_key, stored_forms
 from query.render_test import time_ns
 from query.render_where import conditions
+from query.rollups import ROLLUPS
 from query.search import Position, TimeRange
 from query.statement import Binds, Statement
 
@@ -96,7 +97,7 @@ def piece_select(
         columns.append(f"{value} AS k{index}")
     columns += measure_columns(groups.measure, piece.source, bind)
     names = [f"k{index}" for index in range(len(groups.keys))]
-    table = "logs_per_minute" if piece.source == "rollup" else "logs"
+    table = ROLLUPS.get(piece.source, "logs")
     return f"SELECT {', '.join(columns)} FROM {table}{_where(where)}{_group_by(names)}"
 
 

@@ -1,4 +1,4 @@
-"""The SQL of a query's conditions, for the log table and for the rollup.
+"""The SQL of a query's conditions, for the log table and for the rollups.
 
 Every condition is true or false, never NULL, so that NOT is its opposite.
 """
@@ -9,6 +9,7 @@ from query.known import Filter, Known
 from query.plan.nodes import HOUR_NS, Piece
 from query.render_leaf import leaf
 from query.render_test import time_ns
+from query.rollups import ROLLUPS
 from query.search import ALWAYS, TimeRange
 from query.statement import Binds
 from query.tokens import all_tokens, any_tokens, needed_words
@@ -23,7 +24,7 @@ def conditions(filter_: Filter, piece: Piece, bind: Binds, by_index: bool = Fals
     where = bounds(piece.range, bind)
     query, known = filter_.query, filter_.known
     operands = query.operands if isinstance(query, And) else (query,)
-    if piece.source == "rollup":
+    if piece.source in ROLLUPS:
         return where + [
             _column_sql(operand, bind) for operand in operands if not isinstance(operand, MatchAll)
         ]

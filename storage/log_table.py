@@ -38,7 +38,7 @@ INSERT_SETTINGS: Final[Mapping[str, Any]] = {
 
 
 def insert_logs(clickhouse: ClickHouse, table: pa.Table, token: str) -> Cost:
-    """Insert logs (columns of LOGS_SCHEMA, in any order) into `logs`, and so into `logs_per_minute`.
+    """Insert logs (columns of LOGS_SCHEMA, in any order) into `logs`, and so into its rollups.
 
     A repetition with the same rows and token changes nothing, also when the first one broke off half way.
     Raises StorageError, StorageUnavailable.

@@ -5,7 +5,7 @@ from typing import Final, Literal
 
 from query.search import Order, Position, TimeRange
 
-Source = Literal["rollup", "table", "dictionary"]
+Source = Literal["rollup", "hourly rollup", "table", "dictionary"]
 
 MINUTE_NS: Final = 60_000_000_000
 HOUR_NS: Final = 60 * MINUTE_NS

@@ -20,6 +20,7 @@ from query.search import TimeRange
 
 # From so many logs on it pays to count whole hours apart: their timestamps, 1 ns each, are not read.
 HOURS_ROWS_MIN: Final = 10_000_000
+HOURS_LEAST: Final = 12  # a shorter range is read by the minute in one statement
 
 
 def count_pieces(
@@ -27,8 +28,8 @@ def count_pieces(
 ) -> tuple[Piece, ...]:
     """The cheapest exact sources for a count by these keys.
 
-    The rollup knows whole minutes, so that the table adds what lies at the range's edges; everything else
-    is the table's.
+    The rollups know whole hours and whole minutes, so that the table adds what lies at the range's edges;
+    everything else is the table's.
     """
     for key in keys:
         if isinstance(key, TimeKey):
@@ -36,10 +37,21 @@ def count_pieces(
     if measure.kind != "count":
         return (Piece("table", range_),)
     if traits.by_rollup and all(map(_in_rollup, keys)):
-        return whole_and_edges(range_, MINUTE_NS, "rollup")
+        return _by_rollups(range_, all(map(_in_hours, keys)))
     if all(map(_in_hours, keys)) and facts.rows_in(range_) >= HOURS_ROWS_MIN:
         return whole_and_edges(range_, HOUR_NS, "table")
     return (Piece("table", range_),)
+
+
+def _by_rollups(range_: TimeRange, in_hours: bool) -> tuple[Piece, ...]:
+    """Hours where they are worth a statement of their own, minutes before and after them, the rest."""
+    if not in_hours or range_.until_ns - range_.from_ns < HOURS_LEAST * HOUR_NS:
+        return whole_and_edges(range_, MINUTE_NS, "rollup")
+    hours, *edges = whole_and_edges(range_, HOUR_NS, "hourly rollup")
+    return (
+        hours,
+        *(piece for edge in edges for piece in whole_and_edges(edge.range, MINUTE_NS, "rollup")),
+    )
 
 
 def whole_and_edges(range_: TimeRange, unit_ns: int, source: Source) -> tuple[Piece, ...]:

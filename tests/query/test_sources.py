@@ -31,14 +31,14 @@ SEARCHES: list[tuple[str, dict[str, Any], dict[str, str]]] = [
     ("a wildcard in words", {"query": "message:*imeou*"}, {"page": "table", "total": "index"}),
     ("a wildcard in a field", {"query": "host:node-1*"}, {"page": "table", "total": "index"}),
     ("level by rank", {"query": "level:>=warn"}, {"page": "table", "total": "index"}),
-    ("level in a day", {"query": "level:error", **DAY}, {"page": "table", "total": "rollup"}),
+    ("level in a day", {"query": "level:error", **DAY}, {"page": "table", "total": "hourly rollup"}),
     ("a word in an hour", {"query": "timeout", **HOUR}, {"page": "table", "total": "table"}),
-    ("by level", {"limit": 0, "aggregations": {"a": {"field": "level"}}}, {"a": "rollup"}),
-    ("by hour", {"limit": 0, "aggregations": {"a": BY_HOUR}}, {"a": "rollup"}),
+    ("by level", {"limit": 0, "aggregations": {"a": {"field": "level"}}}, {"a": "hourly rollup"}),
+    ("by hour", {"limit": 0, "aggregations": {"a": BY_HOUR}}, {"a": "hourly rollup"}),
     (
         "by hour in an odd range",
         {"limit": 0, "count": "none", "from": BEGIN_NS + 5, "to": END_NS - 5, "aggregations": {"a": BY_HOUR}},
-        {"a": "rollup"},
+        {"a": "hourly rollup"},
     ),
     ("top values", {"limit": 0, "aggregations": {"a": {"field": "status_code"}}}, {"a": "dictionary"}),
     (

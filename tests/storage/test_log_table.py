@@ -134,6 +134,9 @@ def test_after_kills_in_mid_insert_every_insert_is_there_once(tmp_path: Path) ->
     )
     rolled_up = "SELECT toUnixTimestamp(minute), service, level, sum(rows) FROM logs_per_minute GROUP BY ALL"
     assert sorted(client.query(counted).rows) == sorted(client.query(rolled_up).rows)
+    by_hour = "SELECT hour, service, level, {} FROM {} GROUP BY ALL"
+    in_logs, in_rollup = by_hour.format("count()", "logs"), by_hour.format("sum(rows)", "logs_per_hour")
+    assert sorted(client.query(in_logs).rows) == sorted(client.query(in_rollup).rows)
     client.close()
     process.stop()
 

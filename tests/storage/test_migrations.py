@@ -19,7 +19,14 @@ def test_the_first_start_creates_the_database_and_its_tables(empty_clickhouse: C
     empty_clickhouse.command(f"DROP DATABASE {empty_clickhouse.database}", use_database=False)
     assert migrate(empty_clickhouse) == NAMES
     tables = {row["name"] for row in empty_clickhouse.rows("SHOW TABLES")}
-    assert tables >= {"logs", "logs_per_minute", "dead_letters", "wal_partitions", "schema_migrations"}
+    assert tables >= {
+        "logs",
+        "logs_per_minute",
+        "logs_per_hour",
+        "dead_letters",
+        "wal_partitions",
+        "schema_migrations",
+    }
 
 
 def test_a_second_start_changes_nothing(clickhouse: ClickHouse) -> None:
@@ -107,7 +114,7 @@ def test_on_a_cluster_every_table_is_replicated_and_reached_from_every_node() ->
         assert table.endswith("_local") != (f"{table}_local" in created)
 
 
-@pytest.mark.parametrize("table", ["logs", "logs_per_minute", "dead_letters"])
+@pytest.mark.parametrize("table", ["logs", "logs_per_minute", "logs_per_hour", "dead_letters"])
 def test_inserts_are_durable_and_deduplicated(clickhouse: ClickHouse, table: str) -> None:
     (row,) = clickhouse.rows(f"SHOW CREATE TABLE {table}")
     for setting in (

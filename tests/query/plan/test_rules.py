@@ -97,6 +97,24 @@ SHORT_RANGE = TimeRange(T0 + 5, T0 + MINUTE_NS + 7)
             [Piece("rollup", TimeRange(T0, T0 + MINUTE_NS))],
         ),
         (MINUTE_RANGE, ALL, (TimeKey((T0, T0 + 5)),), [Piece("table", TimeRange(T0, T0 + 5))]),
+        (TEN_DAYS, ALL, (), [Piece("hourly rollup", TEN_DAYS)]),
+        (
+            TEN_DAYS,
+            ALL,
+            (TimeKey((T0, T0 + MINUTE_NS, T0 + DAY)),),
+            [Piece("rollup", TimeRange(T0, T0 + DAY))],
+        ),
+        (
+            TimeRange(T0 + 5, T0 + DAY + 2 * MINUTE_NS),
+            ROLLUP,
+            (),
+            [
+                Piece("hourly rollup", TimeRange(T0 + HOUR_NS, T0 + DAY)),
+                Piece("rollup", TimeRange(T0 + MINUTE_NS, T0 + HOUR_NS)),
+                Piece("table", TimeRange(T0 + 5, T0 + MINUTE_NS)),
+                Piece("rollup", TimeRange(T0 + DAY, T0 + DAY + 2 * MINUTE_NS)),
+            ],
+        ),
     ],
 )
 def test_counts_come_from_the_rollup_where_it_knows_them(
@@ -208,7 +226,7 @@ BOUNDED = Total(COUNTED.groups, 0.3, count_slices(ALWAYS, facts()))
         ({}, INDEX, 12, TotalKnown(12)),
         ({"range": TEN_DAYS}, INDEX, 12, TotalKnown(12)),
         ({"range": MINUTE_RANGE}, INDEX, 0, TotalKnown(0)),
-        ({}, ROLLUP, None, Total(Groups((Piece("rollup", ALWAYS),)))),
+        ({}, ROLLUP, None, Total(Groups((Piece("hourly rollup", ALWAYS),)))),
         ({}, SCAN, None, BOUNDED),
         ({"count": "exact"}, SCAN, None, COUNTED),
         ({"range": MINUTE_RANGE}, SCAN, None, Total(Groups((Piece("table", MINUTE_RANGE),)))),
@@ -238,7 +256,7 @@ TOP = Groups((Piece("table", ALWAYS),), (ValueKey("status"),), top=10)
         ("status", MINUTE_RANGE, ALL, Groups),
         ("status", ALWAYS, INDEX, IndexValues("status", 10, TOP)),
         ("status", ALWAYS, SCAN, TOP),
-        ("level", ALWAYS, ALL, Groups((Piece("rollup", ALWAYS),), (ValueKey("level"),), top=10)),
+        ("level", ALWAYS, ALL, Groups((Piece("hourly rollup", ALWAYS),), (ValueKey("level"),), top=10)),
         ("level", ALWAYS, INDEX, IndexValues),
         ("message", ALWAYS, INDEX, Groups),
         ("_source_ip", ALWAYS, INDEX, Groups),
@@ -263,7 +281,7 @@ def test_a_histogram_of_hours_comes_from_the_rollup() -> None:
     request = HistogramRequest(type="histogram", interval="1h")
     edges = bucket_edges(TEN_DAYS.from_ns, TEN_DAYS.until_ns, parse_interval("1h"), UTC)
     assert histogram(request, TEN_DAYS, ALL, facts()) == Groups(
-        (Piece("rollup", TEN_DAYS),), (TimeKey(edges),)
+        (Piece("hourly rollup", TEN_DAYS),), (TimeKey(edges),)
     )
 
 
