@@ -10,6 +10,8 @@ ROWS = 1_000_000
 HOUR: dict[str, Any] = {"from": END_NS - DAY_NS // 24, "to": END_NS - 1}
 DAY: dict[str, Any] = {"from": END_NS - DAY_NS, "to": END_NS - 1}
 BY_HOUR = {"type": "histogram", "interval": "1h"}
+BY_SERVICE: dict[str, Any] = {"aggregations": {"a": {"field": "service"}}, "count": "none"}
+TOP_STATUS: dict[str, Any] = {"aggregations": {"a": {"field": "status_code"}}, "count": "none"}
 CHEAP = ROWS * 6 // 10  # rows that a search may read: some hundred scattered logs lie in most granules here
 
 SEARCHES: list[tuple[str, dict[str, Any], dict[str, str]]] = [
@@ -25,6 +27,7 @@ SEARCHES: list[tuple[str, dict[str, Any], dict[str, str]]] = [
     ("field=value", {"query": "status_code:503"}, {"page": "table", "total": "index"}),
     ("word and field=value", {"query": "timeout status_code:503"}, {"page": "table", "total": "index"}),
     ("word NOT field", {"query": "timeout NOT service:cart-api"}, {"page": "table", "total": "index"}),
+    ("a rare word", {"query": "73219"}, {"page": "table", "total": "index"}),
     ("a request id", {"query": f"request_id:{700_000:016x}"}, {"page": "table", "total": "index"}),
     ("no such word", {"query": "nosuchword"}, {"total": "index"}),
     ("a number above", {"query": "duration_ms:>5000"}, {"page": "table", "total": "index"}),
@@ -33,6 +36,17 @@ SEARCHES: list[tuple[str, dict[str, Any], dict[str, str]]] = [
     ("level by rank", {"query": "level:>=warn"}, {"page": "table", "total": "index"}),
     ("level in a day", {"query": "level:error", **DAY}, {"page": "table", "total": "hourly rollup"}),
     ("a word in an hour", {"query": "timeout", **HOUR}, {"page": "table", "total": "table"}),
+    ("a word in a day", {"query": "timeout", **DAY}, {"page": "table", "total": "table"}),
+    (
+        "level and service in a day",
+        {"query": "level:error service:checkout-api", **DAY},
+        {"page": "table", "total": "hourly rollup"},
+    ),
+    ("by service", {"limit": 0, "aggregations": {"a": {"field": "service"}}}, {"a": "hourly rollup"}),
+    ("by service in a day", {"limit": 0, **DAY, **BY_SERVICE}, {"a": "hourly rollup"}),
+    ("by service in an hour", {"limit": 0, **HOUR, **BY_SERVICE}, {"a": "rollup"}),
+    ("top values in a day", {"limit": 0, **DAY, **TOP_STATUS}, {"a": "dictionary"}),
+    ("top values in an hour", {"limit": 0, **HOUR, **TOP_STATUS}, {"a": "table"}),
     ("by level", {"limit": 0, "aggregations": {"a": {"field": "level"}}}, {"a": "hourly rollup"}),
     ("by hour", {"limit": 0, "aggregations": {"a": BY_HOUR}}, {"a": "hourly rollup"}),
     (
