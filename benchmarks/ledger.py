@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from benchmarks.corpus import LOGS_PER_REQUEST
+from core.errors import StorageUnavailable
 from storage.clickhouse import ClickHouse
 
 STORED_WITHIN_S: Final = 300.0
@@ -54,8 +55,11 @@ class Ledger:
         return int(store.query(f"SELECT count() {self._of_this_run}", {"run": self._prefix}).rows[0][0])
 
     def all_stored(self, store: ClickHouse) -> bool:
-        """Whether the store can find as many logs as were acknowledged."""
-        return self.stored_logs(store) >= self.acknowledged_logs
+        """Whether the store can find as many logs as were acknowledged; not while it comes back from a kill."""
+        try:
+            return self.stored_logs(store) >= self.acknowledged_logs
+        except StorageUnavailable:
+            return False
 
     def check(self, store: ClickHouse) -> Verdict:
         """Compare, request by request."""
