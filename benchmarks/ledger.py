@@ -55,7 +55,7 @@ class Ledger:
         return int(store.query(f"SELECT count() {self._of_this_run}", {"run": self._prefix}).rows[0][0])
 
     def all_stored(self, store: ClickHouse) -> bool:
-        """Whether the store can find as many logs as were acknowledged; not while it comes back from a kill."""
+        """Whether the store can find as many logs as were acknowledged; a killed one cannot."""
         try:
             return self.stored_logs(store) >= self.acknowledged_logs
         except StorageUnavailable:
