@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Iterable
 from typing import Final
 
 from core.errors import LograyError
@@ -19,12 +20,23 @@ log = logging.getLogger(__name__)
 
 
 class OwnColumns:
-    """Gives a column to a field that is asked for often: to `chosen_max` fields since the planner began."""
+    """Gives a column to a field that is asked for often: to `chosen_max` fields beside those of the settings.
 
-    def __init__(self, store: ClickHouse, chosen_max: int, choice: ColumnChoice) -> None:
-        self._store, self._chosen_max, self._choice = store, chosen_max, choice
-        self._chosen = 0
+    The table knows which have one, so that the bound holds over restarts.
+    """
+
+    def __init__(
+        self,
+        store: ClickHouse,
+        configured: Iterable[str],
+        chosen_max: int,
+        choice: ColumnChoice,
+        values_max: int = VALUES_MAX,
+    ) -> None:
+        self._store, self._choice, self._values_max = store, choice, values_max
+        self._configured, self._chosen_max = frozenset(configured), chosen_max
         self.fields: frozenset[str] = frozenset()
+        self._adding = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def read(self) -> None:
@@ -34,26 +46,31 @@ class OwnColumns:
     def note(self, session: Session) -> None:
         """Look at what a search read, and begin to add a column where that is due."""
         for field in self._choice.note(session.ran, session.overdue):
-            if field not in self.fields and self._chosen < self._chosen_max:
-                task = asyncio.create_task(self._add(field))
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
+            task = asyncio.create_task(self._add(field))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
     async def settled(self) -> None:
         """Return when no column is being added."""
         await asyncio.gather(*self._tasks)
 
     async def _add(self, field: str) -> None:
-        try:
-            if len(self.fields) < OWN_COLUMNS_MAX and await asyncio.to_thread(self._add_if_few, field):
-                self._chosen += 1
-                self.fields |= {field}
-                log.info("%r is asked for often: it has a column of its own now", field)
-        except LograyError as error:
-            log.warning("cannot give %r a column of its own: %s", field, error)
+        async with self._adding:  # one by one: each counts for the next
+            try:
+                if self._has_room(field) and await asyncio.to_thread(self._add_if_few, field):
+                    self.fields |= {field}
+                    log.info("%r is asked for often: it has a column of its own now", field)
+            except LograyError as error:
+                log.warning("cannot give %r a column of its own: %s", field, error)
+
+    def _has_room(self, field: str) -> bool:
+        chosen = self.fields - self._configured
+        return (
+            field not in self.fields and len(chosen) < self._chosen_max and len(self.fields) < OWN_COLUMNS_MAX
+        )
 
     def _add_if_few(self, field: str) -> bool:
-        statement = few_values_statement(field_named(field), self._store.database, VALUES_MAX)
+        statement = few_values_statement(field_named(field), self._store.database, self._values_max)
         ((few,),) = self._store.query(statement.sql, statement.parameters, statement.settings).rows
         if few:
             add_own_columns(self._store, [field])

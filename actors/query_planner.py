@@ -69,7 +69,7 @@ class QueryPlanner:
         self._admission = Admission(settings.concurrency_max, settings.queue_max, settings.queue_wait_s)
         self._remembered = Remembered(clock)
         self._dictionary: bool | None = None  # whether the index's dictionary can be read; not known yet
-        self._columns = OwnColumns(store, settings.columns_chosen_max, ColumnChoice(clock))
+        self._columns = OwnColumns(store, settings.columns, settings.columns_chosen_max, ColumnChoice(clock))
         self._threads = ThreadPoolExecutor(
             settings.concurrency_max * STATEMENTS_MAX, thread_name_prefix="search"
         )

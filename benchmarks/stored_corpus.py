@@ -21,6 +21,7 @@ END_NS: Final = 1_767_225_600 * 10**9  # 2026-01-01
 BEGIN_NS: Final = END_NS - DAYS * DAY_NS
 CHUNK_ROWS: Final = 2_000_000  # of one insert, and so of one part; 4 GB of memory
 INSERTS_AT_ONCE: Final = 2
+REPEATED_CHUNKS: Final = 4  # of a broken fill
 MERGES_AT_ONCE: Final = 2
 STATUS_CODES: Final = ([200, 201, 204, 301, 404, 500, 503], [70, 8, 6, 3, 8, 3, 2])
 
@@ -71,11 +72,11 @@ class Round:
         """The time of one of them."""
         return BEGIN_NS + DAYS * DAY_NS * (number - self.first) // (self.last - self.first)
 
-    def chunks(self, there: int) -> Iterator[tuple[int, int]]:
-        """First number and count of each insert, from log `there` on: of one day, as most inserts are."""
+    def chunks(self) -> Iterator[tuple[int, int]]:
+        """First number and count of each insert, always the same: of one day, as most inserts are."""
         days = [self.first + (self.last - self.first) * day // DAYS for day in range(DAYS + 1)]
         for begin, end in pairwise(days):
-            for first in range(max(begin, there), end, CHUNK_ROWS):
+            for first in range(begin, end, CHUNK_ROWS):
                 yield first, min(CHUNK_ROWS, end - first)
 
 
@@ -92,13 +93,15 @@ def stored_rows(store: ClickHouse) -> int:
 def fill(store: ClickHouse, current: Round) -> None:
     """Add what is missing of a round; those before it are there."""
     began, there = time.monotonic(), stored_rows(store)
+    if there >= current.last:
+        return
+    # When a fill was broken off, a chunk before the last may be missing: the store drops what it has already.
+    surely_there = there - REPEATED_CHUNKS * CHUNK_ROWS
+    chunks = [chunk for chunk in current.chunks() if sum(chunk) > surely_there]
     store.command("SYSTEM STOP MERGES logs")  # each day is merged once, when all of it is there
     with ThreadPoolExecutor(INSERTS_AT_ONCE) as inserts:
-        # When a fill was broken off, a chunk may be missing before the last: the store drops what it has.
-        from_there = max(current.first, there - (INSERTS_AT_ONCE - 1) * CHUNK_ROWS)
-        chunks = list(current.chunks(from_there))
         for filled in inserts.map(lambda chunk: _insert(store, current, *chunk), chunks):
-            rate = (filled - from_there) / (time.monotonic() - began)
+            rate = (filled - chunks[0][0]) / (time.monotonic() - began)
             print(f"filled {filled:,} rows, {rate:,.0f} a second", flush=True)
     store.command("SYSTEM START MERGES logs")
 

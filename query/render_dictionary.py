@@ -5,8 +5,7 @@ from datetime import UTC, datetime
 from query.ast import MatchAll
 from query.catalog import TOKEN_VALUE_BYTES, field_named
 from query.known import Filter
-from query.plan.nodes import DictionaryValues, Groups, ValueKey
-from query.plan.top_values import DAYS_END_NS
+from query.plan.nodes import DAYS_END_NS, DictionaryValues, Groups, ValueKey
 from query.render import piece_select
 from query.render_groups import shown_key
 from query.render_index import index_table

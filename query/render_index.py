@@ -81,7 +81,7 @@ def _expansion(place: int, leaf: Leaf, index: str, tokens_max: int, bind: Binds)
 
 
 def few_values_statement(field: Field, database: str, values_max: int) -> Statement:
-    """Whether a field has at most so many different values, by its first characters: one row of 1 or 0."""
+    """Whether a field has at most so many different values (of each the first 128 bytes): one row, 1 or 0."""
     bind = Binds()
     select = (
         f"SELECT DISTINCT token FROM {index_table(database, bind)}"

@@ -10,6 +10,7 @@ Source = Literal["rollup", "hourly rollup", "table", "dictionary"]
 MINUTE_NS: Final = 60_000_000_000
 HOUR_NS: Final = 60 * MINUTE_NS
 DAY_NS: Final = 24 * HOUR_NS
+DAYS_END_NS: Final = 65_000 * DAY_NS  # 2147: the table's parts are of days, which wrap after 2149-06-06
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,20 @@
 """The rule for the top values of a field."""
 
-from typing import Final
-
 from query.aggregation_request import TermsRequest
 from query.catalog import Kind, field_named
 from query.plan.facts import TableFacts
-from query.plan.nodes import COUNT, DAY_NS, DictionaryValues, Groups, IndexValues, Traits, ValueKey
+from query.plan.nodes import (
+    COUNT,
+    DAY_NS,
+    DAYS_END_NS,
+    DictionaryValues,
+    Groups,
+    IndexValues,
+    Traits,
+    ValueKey,
+)
 from query.plan.pieces import count_pieces, whole_and_edges
 from query.search import ALWAYS, TimeRange
-
-DAYS_END_NS: Final = 65_000 * DAY_NS  # 2147: the table's parts are of days, which wrap after 2149-06-06
 
 
 def top_values(
@@ -54,15 +59,15 @@ def _by_days(
     Where the range begins before the first log, or ends after the last, the whole day is in it.
     """
     span = facts.span
-    first, last = range_.from_ns <= span.from_ns, range_.until_ns >= span.until_ns
+    from_first, to_last = range_.from_ns <= span.from_ns, range_.until_ns >= span.until_ns
     wider = TimeRange(
-        ALWAYS.from_ns if first else range_.from_ns, ALWAYS.until_ns if last else range_.until_ns
+        ALWAYS.from_ns if from_first else range_.from_ns, ALWAYS.until_ns if to_last else range_.until_ns
     )
     days, *edges = whole_and_edges(wider, DAY_NS, "dictionary")
     if days.source != "dictionary" or not facts.rows_in(days.range) or span.until_ns > DAYS_END_NS:
         return None
     guard = TimeRange(
-        range_.from_ns if first else ALWAYS.from_ns, range_.until_ns if last else ALWAYS.until_ns
+        range_.from_ns if from_first else ALWAYS.from_ns, range_.until_ns if to_last else ALWAYS.until_ns
     )
     return DictionaryValues(
         request.field,

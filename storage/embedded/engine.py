@@ -17,6 +17,7 @@ from storage.embedded.deduplication_log import mend_deduplication_logs
 from storage.embedded.file_in_memory import FileInMemory
 from storage.embedded.statement import Statement
 
+LOCK_POLL_S: Final = 0.05
 LOCK_WAIT_S: Final = 10.0  # a killed process leaves the lock at once, one that ends properly within seconds
 
 MIB: Final = 1 << 20
@@ -212,7 +213,7 @@ def _lock(file: Path) -> int:
                 raise StorageError(
                     f"cannot open {file.parent}: the process {holder} has it open already"
                 ) from None
-            time.sleep(0.05)
+            time.sleep(LOCK_POLL_S)
             continue
         os.truncate(descriptor, 0)
         os.pwrite(descriptor, str(os.getpid()).encode(), 0)

@@ -4,9 +4,6 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import pytest
-
-from actors import own_columns
 from actors.own_columns import OwnColumns
 from core.clock import SystemClock
 from query.column_choice import ASKED_MIN, ColumnChoice
@@ -15,6 +12,7 @@ from query.request import SearchRequest, parse_request
 from query.search import search_of
 from query.session import Session
 from storage.clickhouse import ClickHouse
+from storage.own_columns import add_own_columns
 from storage.own_columns import own_columns as columns_of_table
 from tests.query.stored_logs import log, store
 
@@ -37,7 +35,7 @@ async def test_a_field_that_is_asked_for_often_gets_a_column_and_the_same_answer
     clickhouse: ClickHouse,
 ) -> None:
     store(clickhouse, [log(n, "m", duration_ms=n % 7) for n in range(50)])
-    columns = OwnColumns(clickhouse, 1, ColumnChoice(CLOCK, rows_min=1))
+    columns = OwnColumns(clickhouse, [], 1, ColumnChoice(CLOCK, rows_min=1))
     await columns.read()
     answers = [await ask(clickhouse, columns, "duration_ms") for _ in range(ASKED_MIN + 1)]
     assert columns.fields == columns_of_table(clickhouse) == {"duration_ms"}
@@ -47,18 +45,28 @@ async def test_a_field_that_is_asked_for_often_gets_a_column_and_the_same_answer
 
 async def test_no_more_fields_than_the_settings_allow_get_a_column(clickhouse: ClickHouse) -> None:
     store(clickhouse, [log(n, "m", a=n % 7, b=n % 5) for n in range(50)])
-    columns = OwnColumns(clickhouse, 1, ColumnChoice(CLOCK, rows_min=1))
+    columns = OwnColumns(clickhouse, [], 1, ColumnChoice(CLOCK, rows_min=1))
     for field in ["a", "b"] * ASKED_MIN:
         await ask(clickhouse, columns, field)
     assert columns.fields == {"a"}
 
 
-async def test_a_field_of_too_many_values_gets_none(
-    clickhouse: ClickHouse, monkeypatch: pytest.MonkeyPatch
+async def test_the_bound_holds_over_restarts_and_leaves_out_the_settings_columns(
+    clickhouse: ClickHouse,
 ) -> None:
-    monkeypatch.setattr(own_columns, "VALUES_MAX", 10)
+    store(clickhouse, [log(n, "m", a=n % 7, b=n % 5, c=n % 3) for n in range(50)])
+    add_own_columns(clickhouse, ["a"])
+    for _ in range(2):
+        columns = OwnColumns(clickhouse, ["a"], 1, ColumnChoice(CLOCK, rows_min=1))
+        await columns.read()
+        for field in ["b", "c"] * ASKED_MIN:
+            await ask(clickhouse, columns, field)
+    assert columns.fields == columns_of_table(clickhouse) == {"a", "b"}
+
+
+async def test_a_field_of_too_many_values_gets_none(clickhouse: ClickHouse) -> None:
     store(clickhouse, [log(n, "m", number=n) for n in range(11)])
-    columns = OwnColumns(clickhouse, 3, ColumnChoice(CLOCK, rows_min=1))
+    columns = OwnColumns(clickhouse, [], 3, ColumnChoice(CLOCK, rows_min=1), values_max=10)
     for _ in range(ASKED_MIN):
         await ask(clickhouse, columns, "number")
     assert columns.fields == columns_of_table(clickhouse) == frozenset()

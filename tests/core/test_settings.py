@@ -11,7 +11,7 @@ from core.settings import environment_variable, load_settings
 
 @pytest.fixture(autouse=True)
 def _in_an_empty_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.chdir(tmp_path)  # where the service looks for logray.yaml
 
 
 def test_the_defaults_are_loopback_and_the_promised_ports() -> None:

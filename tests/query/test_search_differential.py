@@ -113,6 +113,7 @@ class SearchMaker:
 async def test_searches_answer_what_plain_python_answers(
     clickhouse: ClickHouse, search: Searcher, monkeypatch: pytest.MonkeyPatch, hours_rows_min: int
 ) -> None:
+    # Some hundred logs must be split as ten million are.
     monkeypatch.setattr(pieces, "HOURS_ROWS_MIN", hours_rows_min)
     await compare(clickhouse, search, Generator(11))
 

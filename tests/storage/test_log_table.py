@@ -18,9 +18,9 @@ from tests.storage.logs import TIME_NS, dead_letters, logs
 
 def counts(clickhouse: ClickHouse) -> tuple[int, int, int]:
     """Logs, different seqs, and the logs that the counts by minute tell of."""
-    return clickhouse.query(
-        "SELECT count(), uniqExact(seq), (SELECT sum(rows) FROM logs_per_minute) FROM logs"
-    ).rows[0]  # type: ignore[return-value]
+    sql = "SELECT count(), uniqExact(seq), (SELECT sum(rows) FROM logs_per_minute) FROM logs"
+    ((stored, seqs, counted),) = clickhouse.query(sql).rows
+    return int(stored), int(seqs), int(counted)
 
 
 def test_a_log_comes_back_as_it_went_in(clickhouse: ClickHouse) -> None:
