@@ -55,9 +55,12 @@ class Ledger:
         return int(store.query(f"SELECT count() {self._of_this_run}", {"run": self._prefix}).rows[0][0])
 
     def all_stored(self, store: ClickHouse) -> bool:
-        """Whether the store can find as many logs as were acknowledged; a killed one cannot."""
+        """Whether the store can find every log that was acknowledged; while it comes back from a kill, none.
+
+        The count is the cheap look. It is not enough: logs of requests whose answer was lost are among them.
+        """
         try:
-            return self.stored_logs(store) >= self.acknowledged_logs
+            return self.stored_logs(store) >= self.acknowledged_logs and not self.check(store).lost
         except StorageUnavailable:
             return False
 

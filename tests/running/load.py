@@ -9,7 +9,6 @@ from benchmarks.corpus import build_requests
 from benchmarks.http_load import HttpLoad, Plan
 from benchmarks.instance import Instance
 from benchmarks.ledger import Ledger, Verdict
-from core.errors import StorageUnavailable
 from tests.running.client import wait_until
 
 CONNECTIONS = 4
@@ -52,11 +51,5 @@ def load_on(instance: Instance) -> Iterator[Load]:
 def verdict_of(ledger: Ledger, instance: Instance) -> Verdict:
     """Compare store and ledger, once everything that was acknowledged had time to get there."""
 
-    def stored() -> bool | None:
-        try:
-            return ledger.stored_logs(instance.store) >= ledger.acknowledged_logs or None
-        except StorageUnavailable:
-            return None  # the store is coming back
-
-    wait_until(stored, "every acknowledged log in the store", 90)
+    wait_until(lambda: ledger.all_stored(instance.store) or None, "every acknowledged log in the store", 90)
     return ledger.check(instance.store)
