@@ -11,7 +11,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +20,7 @@ from benchmarks.corpus import build_requests, calibrate
 from benchmarks.instance import ROOT, temporary_instance
 from benchmarks.named_searches import NamedSearch, named_searches
 from benchmarks.search_timing import HEADER, Client, Measured, measure
-from benchmarks.stored_corpus import Round, fill, rounds, settle, stored_rows
+from benchmarks.stored_corpus import Round, fill, rounds, stored_rows
 from storage.clickhouse import ClickHouse
 from storage.embedded.endpoint import embedded_url
 from storage.migrations import migrate
@@ -103,9 +102,6 @@ def _filled(current: Round, data_dir: Path) -> bool:
     """Fill a round; whether the table has just that size now."""
     with _filling_store(data_dir) as store:
         fill(store, current)
-        began = time.monotonic()
-        settle(store)
-        print(f"merged for {time.monotonic() - began:.0f} s more", flush=True)
         return stored_rows(store) == current.last
 
 

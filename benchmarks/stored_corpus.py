@@ -72,12 +72,11 @@ class Round:
         """The time of one of them."""
         return BEGIN_NS + DAYS * DAY_NS * (number - self.first) // (self.last - self.first)
 
-    def chunks(self) -> Iterator[tuple[int, int]]:
+    def days(self) -> Iterator[list[tuple[int, int]]]:
         """First number and count of each insert, always the same: of one day, as most inserts are."""
-        days = [self.first + (self.last - self.first) * day // DAYS for day in range(DAYS + 1)]
-        for begin, end in pairwise(days):
-            for first in range(begin, end, CHUNK_ROWS):
-                yield first, min(CHUNK_ROWS, end - first)
+        bounds = [self.first + (self.last - self.first) * day // DAYS for day in range(DAYS + 1)]
+        for begin, end in pairwise(bounds):
+            yield [(first, min(CHUNK_ROWS, end - first)) for first in range(begin, end, CHUNK_ROWS)]
 
 
 def rounds(sizes: Sequence[int]) -> list[Round]:
@@ -91,19 +90,31 @@ def stored_rows(store: ClickHouse) -> int:
 
 
 def fill(store: ClickHouse, current: Round) -> None:
-    """Add what is missing of a round; those before it are there."""
+    """Add what is missing of a round, each day merged into one part when it is full.
+
+    Fresh parts are half as large again: no more of them lie on the disk than those of two days.
+    """
+    _settle(store)  # what a broken fill left
     began, there = time.monotonic(), stored_rows(store)
     if there >= current.last:
         return
     # When a fill was broken off, a chunk before the last may be missing: the store drops what it has already.
     surely_there = there - REPEATED_CHUNKS * CHUNK_ROWS
-    chunks = [chunk for chunk in current.chunks() if sum(chunk) > surely_there]
-    store.command("SYSTEM STOP MERGES logs")  # each day is merged once, when all of it is there
-    with ThreadPoolExecutor(INSERTS_AT_ONCE) as inserts:
-        for filled in inserts.map(lambda chunk: _insert(store, current, *chunk), chunks):
-            rate = (filled - chunks[0][0]) / (time.monotonic() - began)
-            print(f"filled {filled:,} rows, {rate:,.0f} a second", flush=True)
-    store.command("SYSTEM START MERGES logs")
+    days = list(current.days())
+    for number in range(0, DAYS, MERGES_AT_ONCE):
+        chunks = [
+            chunk
+            for day in days[number : number + MERGES_AT_ONCE]
+            for chunk in day
+            if sum(chunk) > surely_there
+        ]
+        store.command("SYSTEM STOP MERGES logs")
+        with ThreadPoolExecutor(INSERTS_AT_ONCE) as inserts:
+            for filled in inserts.map(lambda chunk: _insert(store, current, *chunk), chunks):
+                rate = (filled - max(there, current.first)) / (time.monotonic() - began)
+                print(f"filled {filled:,} rows, {rate:,.0f} a second", flush=True)
+        store.command("SYSTEM START MERGES logs")
+        _settle(store)
 
 
 def _insert(store: ClickHouse, current: Round, first: int, count: int) -> int:
@@ -127,7 +138,7 @@ def _insert(store: ClickHouse, current: Round, first: int, count: int) -> int:
     return first + count
 
 
-def settle(store: ClickHouse) -> None:
+def _settle(store: ClickHouse) -> None:
     """Put each day's parts together, as the store does it by itself some hours after the day's end."""
     days = "SELECT partition FROM system.parts WHERE active AND table = 'logs' GROUP BY 1 HAVING count() > 1"
     statements = [f"OPTIMIZE TABLE logs PARTITION {day!r} FINAL" for (day,) in store.query(days).rows]
