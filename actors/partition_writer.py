@@ -7,6 +7,7 @@ after a crash Ray calls nothing else.
 import asyncio
 import logging
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -28,6 +29,7 @@ from storage.wal.group_commit import GroupCommit
 from storage.wal.insert_loop import InsertLoop
 from storage.wal.partition_wal import PartitionWal
 from storage.wal.segment import SealedSegment
+from storage.wal.shared_memory import SharedPayloads, map_shared
 from storage.wal.store import Store
 
 CPUS: Final = 0.1
@@ -81,7 +83,7 @@ class PartitionWriter:
             log.info("found %d rows in %d WAL segments", self._inserts.rows, len(self._inserts))
         self._report()
 
-    async def append(self, call_id: bytes, payloads: list[bytes | pa.Buffer]) -> None:
+    async def append(self, call_id: bytes, payloads: Sequence[bytes | memoryview | pa.Buffer]) -> None:
         """Return once all payloads (storage.wal.payload) are on disk; a repeated call is answered as done.
 
         Raises Overloaded when a bound is reached, WalError when the disk fails or the writer has stopped.
@@ -90,6 +92,14 @@ class PartitionWriter:
             raise WalError("cannot write the WAL: the partition writer has stopped")
         await self._commits.append(call_id, [memoryview(payload) for payload in payloads])
         self._report()
+
+    async def append_shared(self, call_id: bytes, shared: SharedPayloads) -> bool:
+        """As append, for payloads in the memory of a client on this node; False: out of reach."""
+        payloads = map_shared(call_id, shared)
+        if payloads is None:
+            return False
+        await self.append(call_id, payloads)
+        return True
 
     def refusal(self) -> str:
         """Why logs are refused at this moment (WAL full, disk low); empty when they are not."""

@@ -21,11 +21,13 @@ from core.limits import MIB, REQUEST_FLATTENED_BYTES_MAX
 from core.log_batch import LogBatch
 from storage.wal.payload import encode, merge
 from storage.wal.recent_calls import CALL_ID_BYTES
+from storage.wal.shared_memory import share
 
 CALL_BYTES: Final = 2 * MIB
 CALLS_AT_ONCE: Final = 2  # per partition: one is prepared and sent while the other waits for its fsync
 # Of one client, not yet handed over; past it: Overloaded. The largest batch of a request must fit.
 QUEUE_BYTES_MAX: Final = REQUEST_FLATTENED_BYTES_MAX
+RAY_INLINE_BYTES: Final = 100_000  # larger arguments Ray puts into its object store
 MERGE_ROWS: Final = 1000  # small batches are put together up to this: each costs the reader 50 µs
 CALL_DEADLINE_S: Final = 10.0  # for a writer that died to come back
 RETRY_PAUSE_S_MIN: Final = 0.05
@@ -220,17 +222,28 @@ def _put_together(batches: list[LogBatch]) -> list[LogBatch]:
 
 
 class RayWriter:
-    """A partition's writer as a Ray actor, looked up by name, again whenever it was lost."""
+    """A partition's writer as a Ray actor, looked up by name, again whenever it was lost.
+
+    Large calls go through shared memory, unless the writer turns out to be on another node.
+    """
 
     def __init__(self, partition: int) -> None:
         self._name = partition_writer_name(partition)
         self._actor: Any = None
+        self._shares_memory = True
 
     async def append(self, call_id: bytes, payloads: list[bytes]) -> None:
         """As PartitionWriter.append; raises WriterGone besides."""
         try:
             if self._actor is None:
                 self._actor = await asyncio.to_thread(ray.get_actor, self._name, NAMESPACE)
+                self._shares_memory = True
+            if self._shares_memory and sum(map(len, payloads)) > RAY_INLINE_BYTES:
+                with share(call_id, payloads) as shared:
+                    self._shares_memory = await self._actor.append_shared.remote(call_id, shared)
+                if self._shares_memory:
+                    return
+                log.info("%s is on another node: logs go to it through Ray's object store", self._name)
             # Ray passes Arrow buffers beside its pickle: half the CPU of bytes in a call of 2 MB.
             await self._actor.append.remote(call_id, [pa.py_buffer(payload) for payload in payloads])
         except RayTaskError as error:
