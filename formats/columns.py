@@ -10,7 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from core.limits import DEAD_LETTER_RAW_BYTES_MAX
-from core.log_batch import DEAD_LETTER_SCHEMA, LOG_SCHEMA, NANOSECONDS, LogBatch, Received
+from core.log_batch import DEAD_LETTER_SCHEMA, LOG_SCHEMA, NAMES, NANOSECONDS, LogBatch, Received
 
 
 class LogColumns:
@@ -82,7 +82,7 @@ class LogColumns:
             pa.array(self._messages, pa.string()),
             map_column(
                 pa.array(self._offsets, pa.int32()),
-                pa.array(self._names, pa.string()),
+                pa.array(self._names, NAMES),
                 pa.array(self._values, pa.string()),
             ),
             pa.array(self._shapes, pa.string()),
@@ -113,7 +113,7 @@ def in_order(rows: list[pa.RecordBatch], places: NDArray[np.int64]) -> pa.Record
 
 
 def map_column(offsets: pa.Array[Any], names: pa.Array[Any], values: pa.Array[Any]) -> pa.MapArray[Any, Any]:
-    """The attributes: `offsets` (int32, one more than rows) into the names and values of all rows."""
+    """The attributes: `offsets` (int32, one more than rows) into the NAMES and the values of all rows."""
     from_arrays: Any = pa.MapArray.from_arrays  # its stubs know int64 offsets only
     column: pa.MapArray[Any, Any] = from_arrays(offsets, names, values)
     return column

@@ -125,16 +125,15 @@ def _logs(fields: Fields, names: Names, received: Received) -> tuple[pa.RecordBa
     attributes = np.flatnonzero(leaves)
     offsets = np.zeros(fields.objects + 1, np.int32)
     np.cumsum(np.bincount(fields.object[attributes], minlength=fields.objects), out=offsets[1:])
-    names_of: Any = pa.array(names.names, pa.string())
+    which: Any = pa.array(numbers[attributes].astype(np.int32))
+    names_of = pa.DictionaryArray.from_arrays(which, pa.array(names.names, pa.string()))
     return (
         log_rows(
             pa.array(times, NANOSECONDS),
             levels,
             _spread(_decoded(fields, _texts(fields, services)), fields.object[services], fields.objects, ""),
             _decoded(fields, _texts(fields, messages)),
-            map_column(
-                pa.array(offsets), names_of.take(pa.array(numbers[attributes])), _values(fields, attributes)
-            ),
+            map_column(pa.array(offsets), names_of, _values(fields, attributes)),
             shape_column(fields, numbers, len(_COLUMNS)),
             received,
         ),
