@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 
 from ray.actor import ActorHandle
 
+from actors.haproxy_refusals import refusals_of_this_node
 from actors.metrics_reporter import MetricsReporter
 from actors.named import NamedActors
 from actors.placement import actor_options, start_actor, tcp_listener_name
@@ -214,6 +215,8 @@ class TcpListenerActor:
         self._tasks = [
             asyncio.create_task(directory.run()),
             asyncio.create_task(MetricsReporter(self._metrics, clock).run()),
+            # A node of a cluster may have an HAProxy and no HTTP replica; it has listeners.
+            asyncio.create_task(refusals_of_this_node(self._metrics, clock).run()),
         ]
         # What lives now lives for ever: no collection has to look at it again.
         gc.freeze()

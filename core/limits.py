@@ -19,6 +19,10 @@ FIELD_NAME_BYTES_MAX: Final = 512
 TIMESTAMP_NS_MIN: Final = 0  # 1970-01-01
 TIMESTAMP_NS_MAX: Final = 7_258_118_400_000_000_000  # 2200-01-01, exclusive
 
+# What a listener makes columns of at once: lines beyond it wait for the next batch, none is refused. Nested
+# fields can make a line seventy times larger, but by the limits above none comes near this alone.
+BATCH_FLATTENED_BYTES_MAX: Final = 32 * MIB
+
 # Dead letters keep the raw bytes up to this, and say how many there were.
 DEAD_LETTER_RAW_BYTES_MAX: Final = 64 * 1024
 REPORTED_ERRORS_MAX: Final = 10  # of the rejected records of one request

@@ -9,6 +9,13 @@ INGESTION_LATENCY = Metric(
     "ingestion_latency_seconds", "summary", "From a request's last byte to its acknowledgement."
 )
 REQUESTS = Metric("http_requests_total", "counter", "HTTP requests answered.", ("method", "status"))
+HTTP_REFUSED = Metric(
+    "http_requests_refused_total",
+    "counter",
+    "Requests that HAProxy answered in a replica's place: all replicas are busy (busy), none answers "
+    "(unavailable), the body is too large (too_large), unreadable or too slow (bad_request), denied.",
+    ("reason",),
+)
 REJECTED = Metric("logs_rejected_total", "counter", "Records that could not be stored as logs.", ("reason",))
 DEAD_LETTERS = Metric("dead_letters_total", "counter", "Dead letters written to the WAL.", ("method",))
 BACKPRESSURE = Metric(

@@ -31,6 +31,10 @@ ENVIRONMENT_PREFIX = "LOGRAY_"
 # Variables that the launcher gives to its own processes; they are not settings.
 INTERNAL_VARIABLES = frozenset({"LOGRAY_INSTANCE", "LOGRAY_SETTINGS", "LOGRAY_HAPROXY_BIND"})
 
+# Where Ray Serve has HAProxy listen to its administrators, below a directory of the node's; its default.
+HAPROXY_SOCKET_VARIABLE = "RAY_SERVE_HAPROXY_SOCKET_PATH"
+HAPROXY_SOCKET = "/tmp/haproxy-serve/admin.sock"  # noqa: S108 - Serve's choice
+
 Port = Annotated[int, Field(ge=1, le=65535)]
 PortOrOff = Annotated[int, Field(ge=0, le=65535)]  # 0: off
 MIB = 1 << 20
@@ -287,3 +291,9 @@ def _read_file(file: Path | None) -> dict[str, Any]:
 def process_settings(file: Path | None = None) -> Settings:
     """The settings of this process's environment and directory, for the command line."""
     return load_settings(os.environ, file)
+
+
+def haproxy_admin_socket(node_id: str) -> Path:
+    """The admin socket of the HAProxy on a node of Ray's; nothing is there when the node has none."""
+    socket = Path(os.environ.get(HAPROXY_SOCKET_VARIABLE) or HAPROXY_SOCKET)
+    return socket.parent / node_id / socket.name

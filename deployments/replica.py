@@ -7,6 +7,7 @@ from pydantic import SecretStr
 from starlette.routing import BaseRoute, Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from actors.haproxy_refusals import refusals_of_this_node
 from actors.metrics_reporter import MetricsReporter
 from actors.named import NamedActors
 from actors.placement import SUPERVISOR
@@ -50,7 +51,8 @@ class Replica:
         self.metrics = Metrics(self.clock)
         self.actors = NamedActors()
         self.writers = WriterDirectory(self.actors, self.clock)
-        self.background = [MetricsReporter(self.metrics, self.clock).run, self.writers.run]
+        refusals = refusals_of_this_node(self.metrics, self.clock)
+        self.background = [MetricsReporter(self.metrics, self.clock).run, self.writers.run, refusals.run]
 
 
 class StoreRoutes:

@@ -131,8 +131,9 @@ def _parse(
     fast = regular.places
     if len(fast):
         logs, odd = read_records(regular.text, len(fast), regular.joint, received)
-        rows.append(logs)
         fast = np.delete(fast, odd) if len(odd) else fast
+        if len(fast):  # to join nothing with the others would copy them
+            rows.append(logs)
     columns, errors, exact = LogColumns(), [], []
     size = sum(batch.nbytes for batch in rows)
     if len(fast) < count:

@@ -8,14 +8,17 @@ import asyncio
 import logging
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
+from itertools import groupby
+from operator import itemgetter
 from typing import Final, NamedTuple, Protocol
 
 from core.clock import Clock
 from core.errors import LograyError, Overloaded
-from core.limits import MIB
+from core.limits import BATCH_FLATTENED_BYTES_MAX, MIB
 from core.log_batch import LogBatch
 from core.metric_names import BACKPRESSURE, DEAD_LETTERS, LOGS_INGESTED, PAUSED, REJECTED, UNSENT_BYTES
 from core.metrics import Metrics
+from formats.flattened_size import how_many_fit
 from listeners.messages import Lines, MessageReader
 from storage.wal.payload import merge
 
@@ -77,8 +80,7 @@ class Intake:
 
     def add(self, messages: list[bytes], source_ip: str) -> None:
         """Take messages, none of them empty; they count as unsent until they are on disk."""
-        size = sum(map(len, messages)) + MESSAGE_OVERHEAD_BYTES * len(messages)
-        self._take_in(_Read(messages, source_ip, size))
+        self._take_in(_Read(messages, source_ip, _size(messages)))
 
     def reject(self, reason: str, raw: bytes, source_ip: str) -> None:
         """Take bytes that are no message: a dead letter."""
@@ -142,6 +144,11 @@ class Intake:
             lines.source_ips.extend([read.source_ip] * len(read.messages))
             size += read.size
         if lines.messages:
+            fitting = how_many_fit(lines.messages, BATCH_FLATTENED_BYTES_MAX)
+            if fitting < len(lines.messages):
+                lines, unread = _cut(lines, fitting)
+                self._reads.extendleft(reversed(unread))
+                size -= sum(read.size for read in unread)
             batches.append(self._reader.read(lines, self._clock.now_ns()))
         return size, merge(batches)
 
@@ -192,9 +199,23 @@ class Intake:
             self._metrics.count(REJECTED, count, (reason,))
 
 
+def _size(messages: list[bytes]) -> int:
+    return sum(map(len, messages)) + MESSAGE_OVERHEAD_BYTES * len(messages)
+
+
+def _cut(lines: Lines, messages: int) -> tuple[Lines, list[_Read]]:
+    """The first messages, and the rest as it was read."""
+    unread = []
+    pairs = zip(lines.source_ips[messages:], lines.messages[messages:], strict=True)
+    for source_ip, group in groupby(pairs, itemgetter(0)):
+        rest = [message for _, message in group]
+        unread.append(_Read(rest, source_ip, _size(rest)))
+    return Lines(lines.messages[:messages], lines.source_ips[:messages]), unread
+
+
 def _divide(read: _Read, messages: int) -> tuple[_Read, _Read]:
     first = read.messages[:messages]
-    size = sum(map(len, first)) + MESSAGE_OVERHEAD_BYTES * len(first)
+    size = _size(first)
     return read._replace(messages=first, size=size), read._replace(
         messages=read.messages[messages:], size=read.size - size
     )

@@ -11,10 +11,14 @@ that the process id, the signals and the sockets are those Ray Serve expects. Wh
 * No replica, or one that died: 503 with Retry-After. Serve's 404 and 500 make clients drop their logs.
 * Slow or huge requests are cut off before they reach a replica.
 * While the replicas have all they can work on, large requests are refused here: 429 with Retry-After.
+* What is refused here has a backend for each reason, so that HAProxy's own statistics count it; those of a
+  process that ends are left to `actors/haproxy_refusals.py`. A connection that never sends a byte is no
+  refused request.
 
 HAProxy configuration manual: https://docs.haproxy.org/2.8/configuration.html
 """
 
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -34,6 +38,11 @@ INGEST_PATH: Final = "/api/v1/logs"
 # large requests. That costs HAProxy microseconds; a replica a millisecond, which an overload does not spare.
 BUSY_MS: Final = 100
 LARGE_BYTES: Final = 16 << 10
+
+# `core/haproxy_statistics.py` takes what follows as the reason.
+REFUSED: Final = "logray-refused-"
+BUSY_BACKEND: Final = f"{REFUSED}busy"
+TOO_LARGE_BACKEND: Final = f"{REFUSED}too_large"
 
 BUSY_UNTIL: Final = "proc.logray_busy_until"
 BUSY_BODY: Final = '{"error":"too many logs are coming in at once"}'
@@ -67,6 +76,7 @@ def amend(config: str, unavailable_file: Path, bind: str | None) -> str:
     sections["defaults"] = [
         *(_error_file(line, unavailable_file) for line in sections["defaults"]),
         f"    timeout http-request {HEADERS_WITHIN_S}s",
+        "    option http-ignore-probes",
     ]
     sections["frontend http_frontend"] = _frontend(sections["frontend http_frontend"], bind)
     sections["backend default_backend"] = [
@@ -74,7 +84,14 @@ def amend(config: str, unavailable_file: Path, bind: str | None) -> str:
         f"string '{UNAVAILABLE_BODY}'"
     ]
     for ingest in _ingest_backends(sections["frontend http_frontend"]):
-        sections[ingest] = [*_refusals(), *sections[ingest]]
+        sections[f"backend {ingest}"].insert(0, _remember_refusal())
+    sections[f"backend {BUSY_BACKEND}"] = [
+        "    http-request return status 429 content-type application/json hdr Retry-After 1 "
+        f"string '{BUSY_BODY}'"
+    ]
+    sections[f"backend {TOO_LARGE_BACKEND}"] = [
+        f"    http-request return status 413 content-type application/json string '{TOO_LARGE_BODY}'"
+    ]
     return MARK + "".join("\n".join([head, *lines]) + "\n" for head, lines in sections.items())
 
 
@@ -117,34 +134,51 @@ def _frontend(lines: list[str], bind: str | None) -> list[str]:
     binds = [line for line in lines if line.split()[0] == "bind"]
     if len(binds) != 1:
         raise UnexpectedConfiguration(f"{len(binds)} bind lines in the HTTP frontend")
+    others = [line for line in lines if line not in binds]
+    # HAProxy takes the first of these rules that fits, and warns when another kind stands behind one.
+    routing = next(
+        (at for at, line in enumerate(others) if line.split()[0] in ("use_backend", "default_backend")),
+        len(others),
+    )
     return [
         f"    bind {bind}" if bind else binds[0],
         "    http-request set-header X-Forwarded-For %[src]",
         "    http-request set-header X-Forwarded-Proto http",
         "    http-request del-header Forwarded",
         "    http-request deny deny_status 404 if { path -i /-/routes }",
-        f"    http-request return status 413 content-type application/json string '{TOO_LARGE_BODY}'"
-        f" if {{ req.body_size gt {BODY_BYTES_MAX} }}",
-        *(line for line in lines if line not in binds),
+        *others[:routing],
+        f"    use_backend {TOO_LARGE_BACKEND} if {{ req.body_size gt {BODY_BYTES_MAX} }}",
+        *(rule for ingest in _ingest_backends(others) for rule in _refusals(ingest)),
+        *others[routing:],
     ]
 
 
 def _ingest_backends(frontend: list[str]) -> list[str]:
     acls = [line.split() for line in frontend if line.split()[0] == "acl"]
-    return [f"backend {words[1].removeprefix('is_')}" for words in acls if words[2:] == ["path", INGEST_PATH]]
+    return [words[1].removeprefix("is_") for words in acls if words[2:] == ["path", INGEST_PATH]]
 
 
-def _refusals() -> list[str]:
-    answer = (
-        "    http-request return status 429 content-type application/json hdr Retry-After 1 "
-        f"string '{BUSY_BODY}' if METH_POST {{ date(0,ms),sub({BUSY_UNTIL}) lt 0 }}"
-    )
+def _refusals(ingest: str) -> list[str]:
+    rule = f"    use_backend {BUSY_BACKEND} if is_{ingest} METH_POST {{ date(0,ms),sub({BUSY_UNTIL}) lt 0 }}"
     return [
-        f"{answer} {{ req.hdr_val(content-length) gt {LARGE_BYTES} }}",
-        f"{answer} !{{ req.fhdr(content-length) -m found }}",
-        f"    http-response set-var({BUSY_UNTIL}) date({BUSY_MS},ms)"
-        " if { status 429 } { res.hdr(Retry-After) -m str 1 }",
+        f"{rule} {{ req.hdr_val(content-length) gt {LARGE_BYTES} }}",
+        f"{rule} !{{ req.fhdr(content-length) -m found }}",
     ]
+
+
+def _remember_refusal() -> str:
+    return (
+        f"    http-response set-var({BUSY_UNTIL}) date({BUSY_MS},ms)"
+        " if { status 429 } { res.hdr(Retry-After) -m str 1 }"
+    )
+
+
+def _keep_numbers_of_predecessor(arguments: list[str]) -> None:
+    # A reload must not fail or wait for what is merely counted.
+    with contextlib.suppress(ImportError, OSError, ValueError):
+        from core.haproxy_statistics import leave_last_answer
+
+        leave_last_answer(Path(arguments[arguments.index("-x") + 1]))
 
 
 def main(arguments: list[str]) -> None:
@@ -159,6 +193,7 @@ def main(arguments: list[str]) -> None:
     temporary = path.with_name(f"{path.name}.{os.getpid()}")
     temporary.write_text(amended)
     temporary.replace(path)
+    _keep_numbers_of_predecessor(arguments)
     # It names this program: the search for the real one would end here, and start again.
     os.environ.pop(BINARY_VARIABLE, None)
     binary = get_haproxy_binary()

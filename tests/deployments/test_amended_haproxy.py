@@ -16,6 +16,7 @@ from deployments.haproxy.amended_haproxy import (
 CONFIG = """\
 global
     log stdout format raw local0 info
+    stats socket {folder}/admin mode 600 level admin expose-fd listeners
     maxconn 100
 defaults
     mode http

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import socket
 import subprocess
 import sys
 
@@ -25,18 +26,21 @@ def test_an_unknown_path_is_404_in_json(client: Client) -> None:
     assert client.get("/-/routes").status_code == 404
 
 
-def test_metrics_have_the_promised_names_and_add_up(client: Client) -> None:
-    def numbers() -> dict[str, float]:
-        lines = client.get("/metrics").text.splitlines()
-        pairs = (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
-        return {name: float(value) for name, value in pairs}
+def numbers(client: Client) -> dict[str, float]:
+    lines = client.get("/metrics").text.splitlines()
+    pairs = (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+    return {name: float(value) for name, value in pairs}
 
-    before = numbers().get('logs_ingested_total{method="http"}', 0.0)
+
+def test_metrics_have_the_promised_names_and_add_up(client: Client) -> None:
+    before = numbers(client).get('logs_ingested_total{method="http"}', 0.0)
     marker = client.marker()
     client.ingest([{"timestamp": 1700000000, "message": marker}] * 7 + [{"message": "no time"}])
     after = wait_until(
         lambda: (
-            found if (found := numbers()).get('logs_ingested_total{method="http"}') == before + 7 else None
+            found
+            if (found := numbers(client)).get('logs_ingested_total{method="http"}') == before + 7
+            else None
         ),
         "seven more logs in the metrics",
     )
@@ -47,6 +51,21 @@ def test_metrics_have_the_promised_names_and_add_up(client: Client) -> None:
         assert 0 < after[f'ingestion_latency_seconds{{quantile="{q}"}}'] < 60
     for name in ("wal_bytes", "buffered_rows", "buffered_bytes"):
         assert any(key.startswith(name + "{") for key in after)
+
+
+def test_what_haproxy_refuses_is_in_the_metrics(instance: Instance, client: Client) -> None:
+    def refused(reason: str) -> float | None:
+        return numbers(client).get(f'http_requests_refused_total{{reason="{reason}"}}')
+
+    before = {
+        reason: wait_until(lambda reason=reason: refused(reason), "the first reading")
+        for reason in ("busy", "too_large", "unavailable", "bad_request", "denied")
+    }
+    with socket.create_connection((instance.host, instance.port), timeout=10) as connection:
+        connection.sendall(b"POST /api/v1/logs HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n")
+        assert b" 413 " in connection.recv(4096)
+    wait_until(lambda: refused("too_large") == before["too_large"] + 1 or None, "one more")
+    assert refused("unavailable") == before["unavailable"]
 
 
 def test_promtool_finds_no_error_in_the_metrics(client: Client) -> None:
