@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import tempfile
 import time
 from collections.abc import Iterator
 from email import message_from_bytes
@@ -11,10 +10,9 @@ from email.policy import default
 from pathlib import Path
 
 import pytest
-import ray
 from pydantic import SecretStr
 
-from actors.placement import ALERT_SUPERVISOR, NAMESPACE, NOTIFIER, alert_rule_name
+from actors.placement import ALERT_SUPERVISOR, NOTIFIER, alert_rule_name
 from alerts.clickhouse_http import ClickHouseHttp
 from alerts.rule import SECOND_NS
 from alerts.schedule import phase_of
@@ -22,26 +20,6 @@ from alerts.state import RuleState
 from storage.clickhouse import ClickHouse
 from tests.actors.alert_service import Service, evaluated, events, kill, process_of, rule_actors, until
 from tests.alerts.receivers import HttpReceiver, SmtpReceiver
-
-ROOT = Path(__file__).parent.parent.parent
-
-
-@pytest.fixture(scope="module")
-def local_ray() -> Iterator[None]:
-    """A Ray of our own with two CPUs; its workers find the packages of this tree."""
-    with tempfile.TemporaryDirectory(prefix="logray-ray-", ignore_cleanup_errors=True) as directory:
-        os.environ["PYTHONPATH"] = str(ROOT)
-        os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-        ray.init(
-            num_cpus=2,
-            include_dashboard=False,
-            log_to_driver=False,
-            namespace=NAMESPACE,
-            object_store_memory=80 << 20,
-            _temp_dir=directory,
-        )
-        yield
-        ray.shutdown()
 
 
 @pytest.fixture
