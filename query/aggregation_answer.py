@@ -30,8 +30,9 @@ def aggregation_answer(buckets: Buckets, rows: Rows, inner_rows: Mapping[str, Ro
         if len(each.by_table.keys) > 1
     }
     answer: dict[str, Any] = {}
-    for place in _places(buckets, counts):
-        name, count = key_name(groups.keys[0], place, buckets.time_zone), counts.get(place, 0)
+    places = _places(buckets, counts)
+    for name, place in zip(key_names(groups.keys[0], places, buckets.time_zone), places, strict=True):
+        count = counts.get(place, 0)
         if not buckets.inner:
             answer[name] = count
             continue
@@ -57,14 +58,14 @@ def measure_answer(measure: Measure, row: Row) -> Any:
     return {"count": int(count)} | {name: _finite(number) for name, number in numbers.items()}
 
 
-def key_name(key: Key, place: Any, time_zone: str) -> str:
-    """A bucket's name: the start of its time, its lowest number, or the value."""
+def key_names(key: Key, places: Iterable[Any], time_zone: str) -> list[str]:
+    """The buckets' names: the start of their time, their lowest number, or the value."""
     if isinstance(key, TimeKey):
-        width = even_width_ns(key.edges)
-        return iso(place if width is None else key.edges[0] + place * width, ZoneInfo(time_zone))
+        width, zone = even_width_ns(key.edges), ZoneInfo(time_zone)  # all edges are looked at: once
+        return [iso(place if width is None else key.edges[0] + place * width, zone) for place in places]
     if isinstance(key, NumberKey):
-        return f"{place * key.width:.15g}"
-    return str(place)
+        return [f"{place * key.width:.15g}" for place in places]
+    return list(map(str, places))
 
 
 def _inner_answer(buckets: Buckets, rows: Rows, places: Iterable[Any]) -> Any:
@@ -73,8 +74,9 @@ def _inner_answer(buckets: Buckets, rows: Rows, places: Iterable[Any]) -> Any:
         return measure_answer(groups.measure, rows[0] if rows else ())
     counts = {row[0]: int(row[1]) for row in rows}
     key = groups.keys[1]
-    shown = places if isinstance(key, (TimeKey, NumberKey)) else counts
-    return {key_name(key, place, buckets.time_zone): counts.get(place, 0) for place in shown}
+    shown = list(places if isinstance(key, (TimeKey, NumberKey)) else counts)
+    names = key_names(key, shown, buckets.time_zone)
+    return {name: counts.get(place, 0) for name, place in zip(names, shown, strict=True)}
 
 
 def _by_outer(buckets: Buckets, rows: Rows) -> dict[Any, list[Row]]:
@@ -99,7 +101,8 @@ def _places(buckets: Buckets, found: Iterable[Any]) -> list[Any]:
         every = list(range(len(every)))
     if not buckets.trim:
         return every
-    return [place for place in every if places and min(places) <= place <= max(places)]
+    first, last = (min(places), max(places)) if places else (0, -1)
+    return [place for place in every if first <= place <= last]
 
 
 def _finite(number: float) -> float | int | None:

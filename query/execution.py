@@ -1,7 +1,7 @@
 """Carries out the plan of a search: statement by statement, into the body of the answer."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +10,7 @@ import orjson
 from core.errors import InvalidSearch, SearchTimeout
 from query.aggregation_answer import Rows, aggregation_answer
 from query.answers import Row, answer_log, position, stored_rows
+from query.ast import MatchAll
 from query.highlights import highlights
 from query.index_values import values_by_index
 from query.known import Filter, Known
@@ -29,7 +30,8 @@ from query.plan.nodes import (
     TotalOfPage,
     ValueKey,
 )
-from query.plan.rules import page_of, plan_search
+from query.plan.rules import page_of, plan_search, rollup_aggregations
+from query.plan.total import is_first_page_of_all
 from query.plan.traits import traits_of
 from query.render import GROUPS_MAX, groups_statement, page_statement
 from query.render_dictionary import dictionary_statement
@@ -78,30 +80,49 @@ class Execution:
         Raises SearchTimeout with what was known by then, InvalidSearch for an aggregation that is too large.
         """
         try:
-            page = self._guessed_page()
-            if page is None:
-                plan = await self._plan()
-                await all_done(self._page(plan.page), self._counts(plan))
-            else:
-                await all_done(self._page(page), self._planned_counts())
+            await all_done(*self._begun())
         except SearchTimeout as timeout:
             raise SearchTimeout(timeout.reason, orjson.loads(self._body())) from None
         # Off the event loop: thousands of logs take their time, and other searches go on meanwhile.
         return await asyncio.to_thread(self._body)
 
-    def _guessed_page(self) -> Page | None:
-        """The page of a query that somebody has asked lately: it need not wait for what is counted anew."""
+    def _begun(self) -> Iterator[Coroutine[Any, Any, None]]:
+        """All parts of the answer: first what need not wait for facts of the table, then the rest."""
+        search = self._search
+        guess, counted = self._guess(), rollup_aggregations(search)
+        if guess is not None:
+            yield self._page(page_of(search, guess))
+        if counted is not None:
+            yield self._aggregations(counted)
+        if counted is None or search.count != "none" or (guess is None and search.limit > 0):
+            yield self._planned(guess, counted is None)
+
+    def _guess(self) -> TableFacts | None:
+        """What was seen lately, for a query that somebody has asked: its page need not wait for new facts."""
         remembered, query = self.session.remembered, self._search.query
-        if remembered is None or index_condition(self._filter, Binds()) is None:
+        if remembered is None or self._search.limit == 0 or not (parts := remembered.recall_parts()):
+            return None
+        if isinstance(query, MatchAll):
+            return TableFacts(parts, sum(part.rows for part in parts))
+        if index_condition(self._filter, Binds()) is None:
             return None  # the condition depends on what the dictionary says now
-        parts, matches = remembered.recall_parts(), remembered.recall_matches(str(query))
-        return page_of(self._search, TableFacts(parts, matches)) if parts and matches else None
+        matches = remembered.recall_matches(str(query))
+        return TableFacts(parts, matches) if matches else None
 
-    async def _planned_counts(self) -> None:
-        await self._counts(await self._plan())
+    async def _planned(self, guess: TableFacts | None, aggregations: bool) -> None:
+        """What depends on facts of the table; the page too where it could not be guessed."""
+        search = self._search
+        if guess is not None and not search.aggregations and is_first_page_of_all(search, guess):
+            await self._page_ended.wait()
+            if self._page_has_all():
+                return
+        plan = await self._plan()
+        page = [self._page(plan.page)] if guess is None else []
+        counted = plan.aggregations if aggregations else ()
+        await all_done(*page, self._total(plan), self._aggregations(counted))
 
-    async def _counts(self, plan: Plan) -> None:
-        await all_done(self._total(plan), *map(self._aggregation, plan.aggregations))
+    async def _aggregations(self, all_: Iterable[Buckets]) -> None:
+        await all_done(*map(self._aggregation, all_))
 
     async def _plan(self) -> Plan:
         search = self._search
@@ -148,14 +169,20 @@ class Execution:
             return
         if isinstance(total, TotalOfPage):
             await self._page_ended.wait()
-            if self._page_complete and len(self._found.logs) < self._search.limit:
-                self._set_total(len(self._found.logs))
+            if self._page_has_all():
                 return
             total = total.otherwise
         if isinstance(total, TotalKnown):
             self._set_total(total.total)
         else:
             await self._counted_total(total)
+
+    def _page_has_all(self) -> bool:
+        """Whether a first page came out with room to spare: then its logs are the total."""
+        if not self._page_complete or len(self._found.logs) >= self._search.limit:
+            return False
+        self._set_total(len(self._found.logs))
+        return True
 
     async def _counted_total(self, total: Total) -> None:
         if total.budget_s is None:

@@ -112,6 +112,8 @@ class _Asking:
         """The parts, and the count of each filter."""
         if remembered := () if fresh else self.remembered():
             return remembered, await _counts(self.session, "matching", filters)
+        if not filters:
+            return await self.parts(), []
         parts, counts = await gathered(self.parts(), _counts(self.session, "matching", filters))
         if self.range != ALWAYS and self.range.covers(TableFacts(parts).span):
             parts = await self.parts()  # as they are after the counts

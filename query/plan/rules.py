@@ -1,12 +1,20 @@
 """A search, facts of the table → the plan: every rule applied once."""
 
+from collections.abc import Iterable
+from typing import Final
+
 from core.errors import InvalidSearch
+from query.aggregation_request import AggregationRequest, Bucketed, HistogramRequest
 from query.plan.aggregations import aggregation
 from query.plan.facts import TableFacts
+from query.plan.histogram import is_open
 from query.plan.nodes import Buckets, Page, Plan, Traits
 from query.plan.slices import FETCH_ALL, page_slices
 from query.plan.total import total_of
+from query.plan.traits import traits_of
 from query.search import Search
+
+UNKNOWN: Final = TableFacts(dictionary=False)
 
 
 def plan_search(search: Search, traits: Traits, facts: TableFacts, count_budget_s: float) -> Plan:
@@ -30,3 +38,28 @@ def page_of(search: Search, facts: TableFacts) -> Page | None:
         return None
     few = facts.matching is not None and facts.matching <= FETCH_ALL
     return Page(slices, search.order, search.limit, search.offset, search.after, few)
+
+
+def rollup_aggregations(search: Search) -> tuple[Buckets, ...] | None:
+    """The aggregations when the rollups answer them whatever the table holds; None when facts decide."""
+    if is_open(search.range) and _has_histogram(each for _, each in search.aggregations):
+        return None  # it ends where the logs do
+    traits = traits_of(search.query, by_index=False)
+    try:
+        found = [aggregation(name, each, search.range, traits, UNKNOWN) for name, each in search.aggregations]
+    except ValueError:
+        return None  # the whole plan says which, and why
+    alone = all(_by_rollups(buckets) for outer in found for buckets in (outer, *outer.inner))
+    return tuple(found) if alone else None
+
+
+def _by_rollups(buckets: Buckets) -> bool:
+    return buckets.by_table.source in ("rollup", "hourly rollup")
+
+
+def _has_histogram(aggregations: Iterable[AggregationRequest]) -> bool:
+    return any(
+        isinstance(each, HistogramRequest)
+        or (isinstance(each, Bucketed) and _has_histogram(each.aggregations.values()))
+        for each in aggregations
+    )

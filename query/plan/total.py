@@ -28,7 +28,10 @@ def total_of(
         if bounded
         else Total(Groups(pieces))
     )
-    first_page = search.after is None and search.offset == 0
-    if facts.matching is not None and first_page and facts.matching < search.limit:
-        return TotalOfPage(total)
-    return total
+    return TotalOfPage(total) if is_first_page_of_all(search, facts) else total
+
+
+def is_first_page_of_all(search: Search, facts: TableFacts) -> bool:
+    """Whether the page will probably hold every match."""
+    first = search.after is None and search.offset == 0
+    return first and facts.matching is not None and facts.matching < search.limit

@@ -1,21 +1,20 @@
-"""chDB opened on a directory: one process at a time, one connection per statement."""
+"""chDB opened on a directory, by one process at a time."""
 
 import fcntl
 import os
 import time
-from collections.abc import Generator, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import chdb
 from chdb.state import connect
 
 from core.errors import StorageError
+from storage.embedded.connections import Connections, Session
 from storage.embedded.deduplication_log import mend_deduplication_logs
 from storage.embedded.file_in_memory import FileInMemory
-from storage.embedded.statement import Statement
+from storage.embedded.statement import Kind, Statement
 
 LOCK_POLL_S: Final = 0.05
 LOCK_WAIT_S: Final = 10.0  # a killed process leaves the lock at once, one that ends properly within seconds
@@ -30,16 +29,6 @@ class EngineLimits:
 
     memory_bytes_max: int = 4096 * MIB
     threads_max: int = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Session:
-    """What a statement runs with: its database, settings, `{name:Type}` parameters and id."""
-
-    database: str
-    settings: Mapping[str, str]
-    parameters: Mapping[str, str]
-    query_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,29 +47,29 @@ class Answer:
 class Engine:
     """chDB on a directory. Its methods block; any number of threads may call them.
 
-    Each statement gets a connection of its own (0.1 ms): connections do not wait for each other, and settings
-    of one statement end with it. The first connection stays open and keeps the engine alive.
+    The first connection stays open and keeps the engine alive.
     Raises StorageError when another process has the directory open.
     """
 
     def __init__(self, directory: Path, limits: EngineLimits = EngineLimits()) -> None:
         directory.mkdir(parents=True, exist_ok=True)
-        self._limits = limits
         self._path = str(directory / "store")
         self._lock = _lock(directory / "lock")
         self.revoked_inserts = mend_deduplication_logs(Path(self._path))
         settings = {"config-file": SERVER_CONFIGURATION, **_server_settings(limits)}
         options = "&".join(f"{name}={value}" for name, value in settings.items())
         self._base = connect(f"{self._path}?{options}")
+        self._connections = Connections(self._path, _statement_settings(limits))
 
     def close(self) -> None:
         """Close the engine and let another process open the directory."""
+        self._connections.close()
         self._base.close()
         os.close(self._lock)
 
     def run(self, statement: Statement, session: Session, default_format: str) -> Answer:
         """Run a statement to its end; raises chdb.ChdbError with ClickHouse's message."""
-        with self._connection(session) as connection:
+        with self._connections.one(session, statement.kind is Kind.READ) as connection:
             result = connection.query(statement.sql, default_format, params=dict(session.parameters))
             if result is None:
                 return Answer(b"")
@@ -103,7 +92,7 @@ class Engine:
         """
         parameters = dict(session.parameters)
         with (
-            self._connection(session) as connection,
+            self._connections.one(session, statement.kind is Kind.READ) as connection,
             connection.send_query(statement.sql, default_format, params=parameters) as stream,
         ):
             for block in stream:
@@ -124,7 +113,7 @@ class Engine:
         source = f"FROM INFILE '{data.path}' "
         data_format = f" FORMAT {statement.format}"
         sql = statement.sql + source.encode() + statement.settings + data_format.encode()
-        with self._connection(session) as connection:
+        with self._connections.one(session) as connection:
             result = connection.query(sql, "TSV", params=dict(session.parameters))
             return Answer(
                 b"",
@@ -135,32 +124,16 @@ class Engine:
 
     def kill(self, query_id: str) -> None:
         """Ask the queries with this id to stop; none is no error."""
-        with self._connection(Session("default", {}, {}, "kill")) as connection:
+        with self._connections.one(Session("default", {}, {}, "kill")) as connection:
             connection.query(
                 "KILL QUERY WHERE Settings['log_comment'] = {id:String} ASYNC", "TSV", params={"id": query_id}
             )
 
     def scalars(self, sql: str, parameters: Mapping[str, str]) -> list[str]:
         """The values of the first row of a query, as text."""
-        with self._connection(Session("default", {}, {}, "observe")) as connection:
+        with self._connections.one(Session("default", {}, {}, "observe")) as connection:
             text: bytes = connection.query(sql, "TSV", params=dict(parameters)).bytes()
             return text.decode().split("\n", 1)[0].split("\t")
-
-    @contextmanager
-    def _connection(self, session: Session) -> Iterator[Any]:
-        connection = connect(self._path)
-        try:
-            settings = _statement_settings(self._limits) | dict(session.settings)
-            # chDB gives each query an id of its own: the client's, to be killed by, is the log comment.
-            settings["log_comment"] = session.query_id
-            connection.query(
-                "SET " + ", ".join(f"{_name(k)} = {_quoted(v)}" for k, v in settings.items()), "TSV"
-            )
-            if session.database != "default":
-                connection.query(f"USE {_identifier(session.database)}", "TSV")
-            yield connection
-        finally:
-            connection.close()
 
 
 def _server_settings(limits: EngineLimits) -> dict[str, object]:
@@ -218,19 +191,3 @@ def _lock(file: Path) -> int:
         os.truncate(descriptor, 0)
         os.pwrite(descriptor, str(os.getpid()).encode(), 0)
         return descriptor
-
-
-def _name(setting: str) -> str:
-    if not setting.isidentifier():
-        raise chdb.ChdbError(f"Code: 115. DB::Exception: Unknown setting {setting!r}. (UNKNOWN_SETTING)")
-    return setting
-
-
-def _quoted(value: str) -> str:
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
-
-
-def _identifier(name: str) -> str:
-    escaped = name.replace("\\", "\\\\").replace("`", "\\`")
-    return f"`{escaped}`"

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from storage.embedded.connections import Session
 from storage.embedded.endpoint import USER
-from storage.embedded.engine import Session
 
 PARAMETER_PREFIX: Final = "param_"
 # URL parameters that speak to the interface itself; all others are settings.

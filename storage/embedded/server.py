@@ -19,8 +19,9 @@ from aiohttp import web
 from chdb import ChdbError
 
 from storage.embedded import answer
+from storage.embedded.connections import Session
 from storage.embedded.encoding import BodyTooLarge, UnknownEncoding, unpack
-from storage.embedded.engine import Answer, Engine, Session
+from storage.embedded.engine import Answer, Engine
 from storage.embedded.file_in_memory import FileInMemory
 from storage.embedded.request import Question, allowed, read_question
 from storage.embedded.statement import Kind, SeveralStatements, Statement, read_statement

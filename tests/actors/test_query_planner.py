@@ -203,3 +203,25 @@ async def test_a_page_that_was_guessed_from_the_search_before_is_the_same_page(
     later = await search(planner, query="rare", limit=40, order="asc")
     assert [found["n"] for found in later["logs"]] == list(range(-199, -159))
     assert later["total"] == 299
+
+
+async def test_a_search_asks_nothing_that_its_answer_does_not_need(
+    clickhouse: ClickHouse, planner: QueryPlanner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("query.remembered.FORGET_PARTS_AFTER_S", 60.0)
+    store(clickhouse, [log(n, "rare" if n % 50 == 0 else "frequent") for n in range(500)])
+
+    async def asked(**body: Any) -> tuple[int | None, list[str]]:
+        answer = await search(planner, explain=True, **body)
+        return answer["total"], sorted({each["part"] for each in answer["explain"]["statements"]})
+
+    by_level = {"limit": 0, "count": "none", "aggregations": {"a": {"field": "level"}}}
+    assert await asked(**by_level) == (None, ["aggregations.a"])
+    assert await asked(query="rare") == (10, ["facts", "matching", "page"])
+    assert await asked(query="rare") == (10, ["page"])  # which is not full
+    assert await asked(query="rare", limit=5) == (10, ["matching", "page"])
+    assert await asked(query="rare", offset=5) == (10, ["matching", "page"])
+    assert await asked(query="rare", count="none") == (None, ["page"])
+    assert await asked(limit=500, count="none") == (None, ["page"])
+    store(clickhouse, [log(n, "rare") for n in range(500, 700)], first_seq=500)
+    assert await asked(query="rare") == (210, ["matching", "page"])

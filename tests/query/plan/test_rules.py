@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from core.errors import InvalidSearch
-from query.aggregation_request import HistogramRequest, StatsRequest, TermsRequest
+from query.aggregation_request import AggregationRequest, HistogramRequest, StatsRequest, TermsRequest
 from query.intervals import bucket_edges, parse_interval
 from query.parser import parse
 from query.plan.facts import Part, TableFacts
@@ -28,7 +28,7 @@ from query.plan.nodes import (
     ValueKey,
 )
 from query.plan.pieces import HOURS_ROWS_MIN, count_pieces
-from query.plan.rules import plan_search
+from query.plan.rules import plan_search, rollup_aggregations
 from query.plan.slices import FETCH_ALL, SLICES_MAX, count_slices, newest_range, page_slices
 from query.plan.top_values import top_values
 from query.plan.total import SCAN_ROWS_ALWAYS, total_of
@@ -311,3 +311,39 @@ def test_an_aggregation_that_does_not_fit_its_field_is_refused_by_name(request_:
 
 def test_nothing_that_matches_is_no_page() -> None:
     assert plan_search(search(), INDEX, facts(0), 0.3).page is None
+
+
+BY_LEVEL, BY_HOUR = TermsRequest(field="level"), HistogramRequest(type="histogram", interval="1h")
+
+
+@pytest.mark.parametrize(
+    ("query", "range_", "aggregation", "alone"),
+    [
+        ("*", ALWAYS, BY_LEVEL, True),
+        ("level:error NOT service:a*", TEN_DAYS, BY_LEVEL, True),
+        ("timeout", ALWAYS, BY_LEVEL, False),
+        ("*", ALWAYS, TermsRequest(field="status"), False),
+        ("*", TEN_DAYS, BY_HOUR, True),
+        ("*", TimeRange(from_ns=T0), BY_HOUR, False),
+        ("*", ALWAYS, TermsRequest(field="level", aggregations={"hours": BY_HOUR}), False),
+        ("*", TEN_DAYS, TermsRequest(field="level", aggregations={"hours": BY_HOUR}), True),
+        (
+            "*",
+            TEN_DAYS,
+            TermsRequest(field="level", aggregations={"status": TermsRequest(field="status")}),
+            False,
+        ),
+        ("*", TEN_DAYS, HistogramRequest(type="histogram", interval="1s"), False),
+        ("*", ALWAYS, StatsRequest(type="stats", field="duration"), False),
+        ("*", TimeRange(T0 + 5, T0 + 7), BY_LEVEL, False),
+    ],
+)
+def test_counts_of_the_rollups_need_no_facts_of_the_table(
+    query: str, range_: TimeRange, aggregation: AggregationRequest, alone: bool
+) -> None:
+    asked = search(query, range=range_, aggregations=(("a", aggregation),))
+    found = rollup_aggregations(asked)
+    assert (found is not None) == alone
+    if found is not None:
+        whole = plan_search(asked, traits_of(asked.query, by_index=True), facts(1), 1.0)
+        assert found == whole.aggregations
