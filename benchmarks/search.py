@@ -31,6 +31,7 @@ COLD_LIMIT_MS: Final = 2000
 FAST_MS: Final = 50
 CALIBRATION_REQUESTS: Final = 32
 BYTES_PER_ROW: Final = 65  # on disk, with the largest merge under way
+MERGE_S_MAX: Final = 7200  # of a day of a hundred million logs: 350 s of a core of its own
 FILL_MEMORY_BYTES: Final = 12 << 30  # two inserts of two million logs, and merges
 OWN_COLUMNS: Final = ("duration_ms", "status_code")  # as an operator would choose them
 
@@ -116,7 +117,7 @@ def _filling_store(data_dir: Path) -> Iterator[ClickHouse]:
         server.stdout.readline()
         url = embedded_url(data_dir)
         assert url is not None, "it answers"
-        store = ClickHouse(url, read_timeout_s=600)
+        store = ClickHouse(url, read_timeout_s=MERGE_S_MAX)
         migrate(store)
         add_own_columns(store, OWN_COLUMNS)
         try:
