@@ -157,10 +157,9 @@ class WalSettings(Section):
     partitions: Annotated[int, Field(ge=1, le=1023)] = 1  # per node
     bytes_max: Annotated[int, Field(ge=16 * MIB)] = 8192 * MIB  # per partition; full: 429
     free_disk_bytes_min: Annotated[int, Field(ge=0)] = 1024 * MIB  # refuse below: 429
-    flush_rows: Annotated[int, Field(ge=1)] = 400_000
-    flush_bytes: Annotated[int, Field(ge=MIB)] = 128 * MIB
+    flush_rows: Annotated[int, Field(ge=1)] = 200_000
+    flush_bytes: Annotated[int, Field(ge=MIB)] = 64 * MIB
     flush_interval_s: Annotated[float, Field(gt=0, le=60)] = 1.0
-    flush_interval_busy_s: Annotated[float, Field(gt=0, le=60)] = 3.0  # while tens of thousands come a second
 
 
 class SearchSettings(Section):

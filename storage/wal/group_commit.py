@@ -19,7 +19,7 @@ from storage.wal.partition_wal import PartitionWal
 from storage.wal.payload import read_head
 from storage.wal.recent_calls import CALL_ID_BYTES
 from storage.wal.record import HEADER_BYTES, PAYLOAD_BYTES_MAX
-from storage.wal.segment import ActiveSegment, NewRecord, SealedSegment
+from storage.wal.segment import NewRecord, SealedSegment
 
 QUEUE_CALLS_MAX: Final = 1024
 QUEUE_BYTES_MAX: Final = (
@@ -28,7 +28,6 @@ QUEUE_BYTES_MAX: Final = (
 COMMIT_BYTES_MAX: Final = 16 * MIB  # keeps one write short, and a segment near flush_bytes
 ORDINARY_CALL_BYTES: Final = 2 * MIB  # what a sender under load puts together
 PARTS_MAX: Final = 4096  # payloads of one call
-BUSY_SHARE: Final = 8  # a segment fills fast when it has so large a part of its rows or bytes in time
 
 STOPPING: Final = "cannot write the WAL: the writer is stopping"
 
@@ -48,8 +47,7 @@ class _Call:
 class GroupCommit:
     """The one producer of a WAL: appends, and seals by rows, bytes or age.
 
-    A segment that fills fast may become older, as large inserts cost less. Age counts only while `backlog()`
-    is zero: behind a store that is slow or away, segments fill up instead.
+    Age counts only while `backlog()` is zero: behind a store that is slow or away, segments fill up instead.
     """
 
     def __init__(
@@ -206,16 +204,8 @@ class GroupCommit:
             return False
         if active.rows >= self._settings.flush_rows or active.size >= self._settings.flush_bytes:
             return True
-        return self._left_s(active) <= 0 and not self._backlog()
-
-    def _left_s(self, active: ActiveSegment) -> float:
-        """How long until a segment is old."""
-        settings = self._settings
         age_s = self._clock.monotonic_s() - active.began_s
-        left_s = settings.flush_interval_s - age_s
-        fast = active.rows * BUSY_SHARE >= settings.flush_rows
-        fast |= active.size * BUSY_SHARE >= settings.flush_bytes
-        return settings.flush_interval_busy_s - age_s if left_s <= 0 and fast else left_s
+        return age_s >= self._settings.flush_interval_s and not self._backlog()
 
     async def _seal_active(self) -> None:
         waiters, self._seal_waiters = self._seal_waiters, []
@@ -231,7 +221,7 @@ class GroupCommit:
         active = self._wal.active
         timeout_s = None
         if active is not None and active.rows and not self._backlog():
-            timeout_s = max(self._left_s(active), 0.0)
+            timeout_s = max(active.began_s + self._settings.flush_interval_s - self._clock.monotonic_s(), 0.0)
         try:
             async with asyncio.timeout(timeout_s):
                 await self._wake.wait()

@@ -5,7 +5,6 @@ import errno
 import os
 import resource
 import threading
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -209,19 +208,6 @@ async def test_a_segment_ends_with_age_unless_the_store_is_behind(tmp_path: Path
         await until(lambda: len(bench.sealed) == 1)
         await bench.append(2, "b")
         await until(lambda: len(bench.sealed) == 2)
-
-
-async def test_a_segment_that_fills_fast_may_become_older(tmp_path: Path) -> None:
-    ages = {"flush_interval_s": 0.05, "flush_interval_busy_s": 0.5, "flush_rows": 32}
-    async with running(Bench(tmp_path, NO_FLUSH.model_copy(update=ages))) as bench:
-        began_s = time.monotonic()
-        await bench.append(1, *"abcd")
-        await until(lambda: len(bench.sealed) == 1)
-        assert time.monotonic() - began_s >= 0.5
-        for number in range(2, 10):
-            await bench.append(number, *"abcd")
-        await until(lambda: len(bench.sealed) == 2)
-        assert bench.sealed[1].logs == 32
 
 
 async def test_sealing_at_will_waits_for_what_was_appended_before(tmp_path: Path) -> None:
