@@ -25,8 +25,12 @@ REPEATED_CHUNKS: Final = 4  # of a broken fill
 MERGES_AT_ONCE: Final = 2
 MERGE_SETTINGS: Final = {
     "max_execution_time": 0,
-    "optimize_skip_merged_partitions": 1,  # the store may have been faster
+    "optimize_skip_merged_partitions": 1,
+    "optimize_throw_if_noop": 1,
 }
+# What the store may merge by itself, bytes: nothing, or it is in the way of merging a whole day, which waits
+# two minutes for it and then does nothing.
+OWN_MERGES: Final = ("max_bytes_to_merge_at_max_space_in_pool", "max_bytes_to_merge_at_min_space_in_pool")
 STATUS_CODES: Final = ([200, 201, 204, 301, 404, 500, 503], [70, 8, 6, 3, 8, 3, 2])
 
 FILL: Final = """
@@ -98,7 +102,13 @@ def fill(store: ClickHouse, current: Round) -> None:
 
     Fresh parts are half as large again: no more of them lie on the disk than those of two days.
     """
+    store.command(f"ALTER TABLE logs MODIFY SETTING {', '.join(f'{name} = 1' for name in OWN_MERGES)}")
     _settle(store)  # what a broken fill left
+    _fill(store, current)
+    store.command(f"ALTER TABLE logs RESET SETTING {', '.join(OWN_MERGES)}")
+
+
+def _fill(store: ClickHouse, current: Round) -> None:
     began, there = time.monotonic(), stored_rows(store)
     if there >= current.last:
         return
@@ -112,12 +122,10 @@ def fill(store: ClickHouse, current: Round) -> None:
             for chunk in day
             if sum(chunk) > surely_there
         ]
-        store.command("SYSTEM STOP MERGES logs")
         with ThreadPoolExecutor(INSERTS_AT_ONCE) as inserts:
             for filled in inserts.map(lambda chunk: _insert(store, current, *chunk), chunks):
                 rate = (filled - max(there, current.first)) / (time.monotonic() - began)
                 print(f"filled {filled:,} rows, {rate:,.0f} a second", flush=True)
-        store.command("SYSTEM START MERGES logs")
         _settle(store)
 
 
@@ -143,7 +151,10 @@ def _insert(store: ClickHouse, current: Round, first: int, count: int) -> int:
 
 
 def _settle(store: ClickHouse) -> None:
-    """Put each day's parts together, as the store does it by itself some hours after the day's end."""
+    """Put each day's parts together, as the store does it by itself some hours after the day's end.
+
+    Raises StorageError when it does not.
+    """
     days = "SELECT partition FROM system.parts WHERE active AND table = 'logs' GROUP BY 1 HAVING count() > 1"
     statements = [f"OPTIMIZE TABLE logs PARTITION {day!r} FINAL" for (day,) in store.query(days).rows]
     with ThreadPoolExecutor(MERGES_AT_ONCE) as merges:
