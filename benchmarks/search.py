@@ -137,7 +137,7 @@ def _sizes_that_fit(sizes: Sequence[int], data_dir: Path) -> list[int]:
     fit = (shutil.disk_usage(data_dir).free + stored) // BYTES_PER_ROW
     if fit < sizes[-1]:
         print(f"the disk has room for {fit:,} logs, not for {sizes[-1]:,}")
-    return [*(size for size in sizes if size < fit), *([fit] if fit < sizes[-1] else [sizes[-1]])]
+    return [*(size for size in sizes if size <= fit), *([fit] if fit < sizes[-1] else [])]
 
 
 @contextmanager
