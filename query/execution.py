@@ -63,6 +63,7 @@ class Execution:
         self.session = session
         self._search = search
         self._count_budget_s, self._dictionary = count_budget_s, dictionary
+        self._began_s = session.clock.monotonic_s()
         self._filter = Filter(search.query, Known(columns=session.columns))
         self._learned = Learned(self._filter, TableFacts())
         self._began_s = session.clock.monotonic_s()
@@ -191,7 +192,9 @@ class Execution:
             )
             self._set_total(int(rows[0][0]) if rows else 0)
             return
-        ends_s, counted = self.session.clock.monotonic_s() + total.budget_s, 0
+        # What went before (a look into the dictionary) is taken off, but half of the budget stays.
+        now_s, counted = self.session.clock.monotonic_s(), 0
+        ends_s = max(self._began_s + total.budget_s, now_s + total.budget_s / 2)
         for slice_ in total.slices:
             left_s = ends_s - self.session.clock.monotonic_s()
             count = await self._count_within(slice_, left_s) if left_s > 0 else None
