@@ -7,21 +7,19 @@ from typing import Any
 
 import orjson
 
-from core.errors import InvalidSearch, SearchTimeout
+from core.errors import SearchTimeout
 from query.aggregation_answer import Rows, aggregation_answer
 from query.answers import Row, answer_log, position, stored_rows
 from query.ast import MatchAll
+from query.group_rows import group_rows, rows_of
 from query.highlights import highlights
-from query.index_values import values_by_index
 from query.known import Filter, Known
-from query.learning import Learned, learn, table_facts
+from query.learning import Learned, learn
 from query.plan.facts import TableFacts
 from query.plan.histogram import is_open
 from query.plan.nodes import (
     Buckets,
-    DictionaryValues,
     Groups,
-    IndexValues,
     Page,
     Piece,
     Plan,
@@ -33,15 +31,12 @@ from query.plan.nodes import (
 from query.plan.rules import page_of, plan_search, rollup_aggregations
 from query.plan.total import is_first_page_of_all
 from query.plan.traits import traits_of
-from query.render import GROUPS_MAX, groups_statement, page_statement
-from query.render_dictionary import dictionary_statement
+from query.render import groups_statement, page_statement
 from query.render_where import index_condition
 from query.search import Search, TimeRange
 from query.session import Session
 from query.statement import Binds
 from query.together import all_done
-
-TOO_MANY_GROUPS = f"gives more than {GROUPS_MAX} groups: narrow the search or take a longer interval"
 
 
 @dataclass(slots=True)
@@ -64,9 +59,7 @@ class Execution:
         self._search = search
         self._count_budget_s, self._dictionary = count_budget_s, dictionary
         self._began_s = session.clock.monotonic_s()
-        self._filter = Filter(search.query, Known(columns=session.columns))
-        self._learned = Learned(self._filter, TableFacts())
-        self._began_s = session.clock.monotonic_s()
+        self._learned = Learned(Filter(search.query, Known(columns=session.columns)), TableFacts())
         self._found = Found()
         self._page_ended, self._page_complete = asyncio.Event(), False
 
@@ -105,7 +98,7 @@ class Execution:
             return None
         if isinstance(query, MatchAll):
             return TableFacts(parts, sum(part.rows for part in parts))
-        if index_condition(self._filter, Binds()) is None:
+        if index_condition(self._learned.filter, Binds()) is None:
             return None  # the condition depends on what the dictionary says now
         matches = remembered.recall_matches(str(query))
         return TableFacts(parts, matches) if matches else None
@@ -129,7 +122,7 @@ class Execution:
         search = self._search
         fresh = is_open(search.range) and bool(search.aggregations)  # histograms end where the logs do
         learned = await learn(self.session, search.query, search.range, self._dictionary, fresh)
-        self._learned, self._filter = learned, learned.filter
+        self._learned = learned
         if self.session.remembered is not None and learned.facts.matching is not None:
             self.session.remembered.keep_matches(str(search.query), learned.facts.matching)
         traits = traits_of(search.query, learned.facts.matching is not None)
@@ -147,7 +140,7 @@ class Execution:
         logs, skip = self._found.logs, page.offset
         for slice_ in page.slices:
             wanted = page.limit - len(logs)
-            statement = page_statement(self._filter, page, slice_, wanted, skip)
+            statement = page_statement(self._learned.filter, page, slice_, wanted, skip)
             rows = await self.session.run("page", "table", statement)
             logs += stored_rows(rows)
             if len(logs) >= page.limit:
@@ -161,7 +154,7 @@ class Execution:
     async def _count(self, page: Page, slice_: TimeRange) -> int:
         """How many logs of a slice match: so many of those to be skipped are behind us."""
         groups = Groups((Piece("table", slice_),))
-        rows = await self.session.run("page offset", "table", groups_statement(self._filter, groups))
+        rows = await self.session.run("page offset", "table", groups_statement(self._learned.filter, groups))
         return int(rows[0][0]) if rows else 0
 
     async def _total(self, plan: Plan) -> None:
@@ -188,7 +181,7 @@ class Execution:
     async def _counted_total(self, total: Total) -> None:
         if total.budget_s is None:
             rows = await self.session.run(
-                "total", total.groups.source, groups_statement(self._filter, total.groups)
+                "total", total.groups.source, groups_statement(self._learned.filter, total.groups)
             )
             self._set_total(int(rows[0][0]) if rows else 0)
             return
@@ -209,7 +202,7 @@ class Execution:
         groups = Groups((Piece("table", slice_),))
         try:
             rows = await self.session.run(
-                "total", "table", groups_statement(self._filter, groups, budget_s=budget_s)
+                "total", "table", groups_statement(self._learned.filter, groups, budget_s=budget_s)
             )
         except SearchTimeout:
             self.session.check_time()
@@ -226,11 +219,12 @@ class Execution:
 
         async def outer() -> None:
             nonlocal rows
-            rows = await self._group_rows(part, buckets.groups)
+            rows = await group_rows(self.session, self._learned, buckets.groups, part)
 
         async def inside(each: Buckets, only: Sequence[str] | None) -> None:
             assert isinstance(each.groups, Groups), "the dictionary knows single fields only"
-            inner[each.name] = await self._rows_of(f"{part}.{each.name}", each.groups, only)
+            name = f"{part}.{each.name}"
+            inner[each.name] = await rows_of(self.session, self._learned, each.groups, name, only)
 
         keys = buckets.by_table.keys
         if keys and isinstance(keys[0], ValueKey):  # only the top values are looked into
@@ -240,29 +234,6 @@ class Execution:
         else:
             await all_done(outer(), *(inside(each, None) for each in buckets.inner))
         self._found.aggregations[buckets.name] = aggregation_answer(buckets, rows, inner)
-
-    async def _group_rows(self, part: str, groups: Groups | DictionaryValues | IndexValues) -> Rows:
-        if isinstance(groups, Groups):
-            return await self._rows_of(part, groups, None)
-        if isinstance(groups, IndexValues):
-            rows = await values_by_index(self.session, self._learned, groups, part)
-            return await self._rows_of(part, groups.otherwise, None) if rows is None else rows
-        statement = dictionary_statement(groups, self.session.store.database, self.session.columns)
-        rows = await self.session.run(part, "dictionary", statement)
-        if any(row[-1] for row in rows) or not await self._holds(groups.guard):
-            return await self._rows_of(part, groups.otherwise, None)
-        return [row[:-1] for row in rows]
-
-    async def _holds(self, guard: TimeRange | None) -> bool:
-        if guard is None:
-            return True
-        return guard.covers((await table_facts(self.session)).span)
-
-    async def _rows_of(self, part: str, groups: Groups, only: Sequence[str] | None) -> Rows:
-        rows = await self.session.run(part, groups.source, groups_statement(self._filter, groups, only))
-        if len(rows) > GROUPS_MAX:
-            raise InvalidSearch({part: TOO_MANY_GROUPS})
-        return rows
 
     def _body(self) -> bytes:
         found, search = self._found, self._search
