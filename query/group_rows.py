@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from core.errors import InvalidSearch
+from core.errors import InvalidSearch, StorageError
 from query.aggregation_answer import Rows
 from query.index_values import values_by_index
 from query.learning import Learned, table_facts
 from query.plan.nodes import DictionaryValues, Groups, IndexValues
-from query.render import GROUPS_MAX, groups_statement
+from query.render import GROUPS_MAX, TOO_MANY_VALUES, by_value_statement, groups_statement
 from query.render_dictionary import dictionary_statement
 from query.search import TimeRange
 from query.session import Session
@@ -33,10 +33,32 @@ async def rows_of(
     session: Session, learned: Learned, groups: Groups, part: str, only: Sequence[str] | None = None
 ) -> Rows:
     """The same of the table or a rollup; `only` leaves the groups whose first key is one of these values."""
-    rows = await session.run(part, groups.source, groups_statement(learned.filter, groups, only))
+    rows = (
+        await _rows_by_value(session, learned, groups, part, only) if _is_by_value(groups, session) else None
+    )
+    if rows is None:
+        rows = await session.run(part, groups.source, groups_statement(learned.filter, groups, only))
     if len(rows) > GROUPS_MAX:
         raise InvalidSearch({part: TOO_MANY_GROUPS})
     return rows
+
+
+def _is_by_value(groups: Groups, session: Session) -> bool:
+    """Whether it measures numbers of a column that holds each different value once."""
+    measure = groups.measure
+    return measure.kind in ("stats", "percentiles") and measure.field in session.columns
+
+
+async def _rows_by_value(
+    session: Session, learned: Learned, groups: Groups, part: str, only: Sequence[str] | None
+) -> Rows | None:
+    """None when there are too many values."""
+    try:
+        return await session.run(part, groups.source, by_value_statement(learned.filter, groups, only))
+    except StorageError as error:
+        if error.code != TOO_MANY_VALUES:
+            raise
+        return None
 
 
 async def _dictionary_rows(session: Session, values: DictionaryValues, part: str) -> Rows | None:

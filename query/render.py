@@ -3,10 +3,19 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
+from query.catalog import field_named
 from query.known import Filter
 from query.plan.nodes import Groups, Page, Piece
-from query.render_groups import key_filter, key_value, measure_columns, shown_key, stored_forms
+from query.render_groups import (
+    key_filter,
+    key_value,
+    measure_columns,
+    number_columns,
+    shown_key,
+    stored_forms,
+)
 from query.render_test import time_ns
+from query.render_values import number_in
 from query.render_where import conditions
 from query.rollups import ROLLUPS
 from query.search import Position, TimeRange
@@ -27,6 +36,8 @@ LOG_COLUMNS: Final = (
     "method",
 )
 GROUPS_MAX: Final = 100_000  # of one aggregation
+VALUES_MAX: Final = 100_000  # different ones, of all groups
+TOO_MANY_VALUES: Final = 158  # TOO_MANY_ROWS: what the store says past VALUES_MAX
 
 
 def page_statement(
@@ -85,6 +96,17 @@ def piece_select(
     filter_: Filter, groups: Groups, piece: Piece, only: Sequence[str] | None, bind: Binds
 ) -> str:
     """The groups of one piece in any order: k0, k1, … with values as stored, then the measure."""
+    keys, where = _keys(filter_, groups, piece, only, bind)
+    columns = [*keys, *measure_columns(groups.measure, piece.source, bind)]
+    names = [f"k{index}" for index in range(len(keys))]
+    table = ROLLUPS.get(piece.source, "logs")
+    return f"SELECT {', '.join(columns)} FROM {table}{_where(where)}{_group_by(names)}"
+
+
+def _keys(
+    filter_: Filter, groups: Groups, piece: Piece, only: Sequence[str] | None, bind: Binds
+) -> tuple[list[str], list[str]]:
+    """The columns of the keys, and the conditions."""
     where = conditions(filter_, piece, bind)
     columns = []
     for index, key in enumerate(groups.keys):
@@ -95,10 +117,30 @@ def piece_select(
         if groups.measure.kind != "count":
             value = shown_key(key, value)
         columns.append(f"{value} AS k{index}")
-    columns += measure_columns(groups.measure, piece.source, bind)
-    names = [f"k{index}" for index in range(len(groups.keys))]
-    table = ROLLUPS.get(piece.source, "logs")
-    return f"SELECT {', '.join(columns)} FROM {table}{_where(where)}{_group_by(names)}"
+    return columns, where
+
+
+def by_value_statement(filter_: Filter, groups: Groups, only: Sequence[str] | None = None) -> Statement:
+    """Statistics or percentiles of a field with its own column: values that repeat are read as numbers once.
+
+    Columns and rows are those of groups_statement. The store refuses with TOO_MANY_VALUES past VALUES_MAX.
+    """
+    bind, measure = Binds(filter_.known.columns), groups.measure
+    (piece,) = groups.pieces
+    assert measure.field is not None, "numbers are in a field"
+    value = field_named(measure.field).sql(bind)
+    keys, where = _keys(filter_, groups, piece, only, bind)
+    where.append(f"{value} != ''")
+    names = [f"k{index}" for index in range(len(keys))]
+    inner = (
+        f"SELECT {', '.join([*keys, f'{value} AS text', 'count() AS weight'])} FROM logs"
+        f"{_where(where)}{_group_by([*names, 'text'])}"
+    )
+    columns = number_columns(measure, number_in("text"), "weight")
+    sql = f"SELECT {', '.join([*names, *columns])} FROM ({inner}){_group_by(names)}"
+    return Statement(
+        sql, bind.values, {"max_rows_to_group_by": VALUES_MAX, "group_by_overflow_mode": "throw"}
+    )
 
 
 def _beyond(after: Position, order: str, bind: Binds) -> str:

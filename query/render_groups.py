@@ -63,14 +63,24 @@ def measure_columns(measure: Measure, source: Source, bind: Binds) -> list[str]:
         return [f"uniqExactIf({field.sql(bind)}, {exists(field, bind)}) AS n"]
     if measure.kind == "missing":
         return [f"countIf(NOT {exists(field, bind)}) AS n"]
-    x = number(field, bind)
+    return number_columns(measure, number(field, bind))
+
+
+def number_columns(measure: Measure, x: str, weight: str | None = None) -> list[str]:
+    """The columns of statistics or percentiles of numbers, each as often as its weight says, or once."""
+    there = f"isFinite({x})"
+    count = f"countIf({there}) AS n" if weight is None else f"sumIf({weight}, {there}) AS n"
     if measure.kind == "percentiles":
         levels = ", ".join(repr(percent / 100) for percent in measure.percents)
-        return [
-            f"quantilesExactInclusiveIf({levels})(assumeNotNull({x}), isFinite({x})) AS percentiles",
-            f"countIf(isFinite({x})) AS n",
-        ]
+        numbers = f"assumeNotNull({x})"
+        if weight is None:
+            return [f"quantilesExactInclusiveIf({levels})({numbers}, {there}) AS percentiles", count]
+        # The same interpolation.
+        quantiles = f"quantilesExactWeightedInterpolatedIf({levels})"
+        return [f"{quantiles}({numbers}, {weight}, {there}) AS percentiles", count]
+    summand = x if weight is None else f"{x} * {weight}"
     return [
-        f"countIf(isFinite({x})) AS n",
-        *(f"{name}If({x}, isFinite({x})) AS {name}" for name in ("min", "max", "sumKahan")),
+        count,
+        *(f"{name}If({x}, {there}) AS {name}" for name in ("min", "max")),
+        f"sumKahanIf({summand}, {there}) AS sumKahan",
     ]
