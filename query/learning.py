@@ -58,8 +58,9 @@ async def learn(
     """
     asking = _Asking(session, range_, dictionary, fresh)
     expansions = await _expansions(session, query) if dictionary else {}
-    known = Known(expansions, columns=session.columns)
-    if not dictionary or isinstance(query, And | Or | Not) or query in known.expansions:
+    known = Known(expansions or {}, columns=session.columns)
+    # What took too long to be looked up would take as long to be counted.
+    if not dictionary or expansions is None or isinstance(query, And | Or | Not) or query in known.expansions:
         return await asking.by_index(Filter(query, known))
     if expandable(query):
         return await asking.by_values(query)
@@ -205,7 +206,8 @@ def _forms(filter_: Filter) -> dict[Leaf, tuple[str, ...]]:
 
 async def _expansions(
     session: Session, query: Node, tokens_max: int = EXPANSION_MAX
-) -> dict[Leaf, tuple[str, ...]]:
+) -> dict[Leaf, tuple[str, ...]] | None:
+    """Tokens of the terms that the dictionary decides; None when it is too large to be read in time."""
     wanted = list(dict.fromkeys(filter(expandable, leaves(query))))
     if not wanted or len(wanted) > TERMS_MAX:
         return {}
@@ -215,7 +217,7 @@ async def _expansions(
         )
     except SearchTimeout:
         session.check_time()  # it was the search's own time that ran out
-        return {}
+        return None
     found: dict[int, list[str]] = defaultdict(list)
     unclear = set()
     for place, token, cut in rows:
@@ -231,7 +233,8 @@ async def _expansions(
 
 async def value_tokens(session: Session, field: str) -> tuple[str, ...] | None:
     """The tokens of all values of a field, when they are few and whole."""
-    values = (await _expansions(session, FieldExists(field), VALUES_MAX)).get(FieldExists(field))
+    found = await _expansions(session, FieldExists(field), VALUES_MAX)
+    values = (found or {}).get(FieldExists(field))
     prefix = len(field_named(field).token("").encode())
     if values is None or any(len(token.encode()) >= prefix + TOKEN_VALUE_BYTES for token in values):
         return None
