@@ -3,70 +3,45 @@
 import asyncio
 import logging
 import secrets
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final
 
-import orjson
-from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from actors.placement import ALERT_SUPERVISOR
-from alerts.book import read_rule
 from alerts.clickhouse_http import ClickHouseHttp, StoreUrl
-from alerts.commands import Command, CommandKind, apply_command
 from alerts.definitions import Definition, Definitions
 from alerts.journal import Journal
 from alerts.request import (
-    PolicyBody,
-    RuleBody,
-    duration_ns,
-    policy_of,
-    rule_of,
     validate,
 )
-from alerts.rule import EscalationPolicy, Rule
 from alerts.schedule import Window
 from alerts.shown import shown_line, shown_rule
-from alerts.state import RuleState, state_from_json
 from alerts.targets import unmasked
 from alerts.trial import counted, tried
 from core.clock import Clock
-from core.errors import Conflict, InvalidRequest, LograyError, MalformedBody, NotFound
+from core.errors import Conflict, InvalidRequest, LograyError
 from core.limits import API_BODY_BYTES_MAX
 from core.settings import AlertSettings
 from deployments.alert_bodies import (
     READ_ONLY,
-    AcknowledgeBody,
-    DurationBody,
     HistoryQuery,
     ListQuery,
     LogsQuery,
-    MuteBody,
-    UserBody,
     merge_patch,
 )
+from deployments.alert_commands_api import AlertCommandsApi
 from deployments.alert_objects_api import AlertObjectsApi
-from deployments.answers import json_response, read_body, read_json
+from deployments.alert_rules import AlertRules, rules_by_id
+from deployments.alert_states import SUPERVISOR_WITHIN_S, Actors, RuleStates
+from deployments.answers import json_response, read_json
 from query.times import read_time
 
 PATH: Final = "/api/v1/alerts"
-SUPERVISOR_WITHIN_S: Final = 8.0  # to be told; it looks by itself otherwise
-LIVE_MAX: Final = 100  # rules whose actors are asked; of more at once the journal knows enough
-STATES_WITHIN_S: Final = 1.0  # of the rules' actors; the journal's states are at most 30 s old
 
 log = logging.getLogger(__name__)
-Model = TypeVar("Model", bound=BaseModel)
-
-
-class Actors(Protocol):
-    """actors.named.NamedActors is one."""
-
-    async def ask(self, name: str, method: str, *arguments: Any) -> Any:
-        """The answer of an actor's method."""
-        ...
 
 
 class AlertsApi:
@@ -76,10 +51,12 @@ class AlertsApi:
         self._store, self._actors, self._settings, self._clock = store, actors, settings, clock
         self._definitions = Definitions(store)
         self._journal = Journal(store, settings.history_days)
+        self._rules = AlertRules(self._definitions, RuleStates(self._journal, actors))
 
     def routes(self) -> list[Route]:
         """What is to be mounted, in this order."""
         objects = AlertObjectsApi(self._definitions, self._clock, self.tell)
+        commands = AlertCommandsApi(self._rules, self._journal, self._actors, self._clock)
         rule = PATH + "/{id}"
         return [
             Route(PATH, self.list_rules, methods=["GET"]),
@@ -91,17 +68,14 @@ class AlertsApi:
             Route(rule, self.patch, methods=["PATCH"]),
             Route(rule, self.delete, methods=["DELETE"]),
             Route(rule + "/test", self.test_kept, methods=["POST"]),
-            Route(rule + "/mute", self.mute, methods=["POST"]),
-            Route(rule + "/unmute", self.unmute, methods=["POST"]),
-            Route(rule + "/acknowledge", self.acknowledge, methods=["POST"]),
-            Route(rule + "/unacknowledge", self.unacknowledge, methods=["POST"]),
+            *commands.routes(rule),
             Route(rule + "/history", self.history, methods=["GET"]),
             Route(rule + "/logs", self.logs, methods=["GET"]),
         ]
 
     async def create(self, request: Request) -> Response:
         """201 with the rule."""
-        body, rule = await self._read_body(
+        body, rule = await self._rules.read(
             f"alert-{secrets.token_hex(8)}", await read_json(request, API_BODY_BYTES_MAX)
         )
         if len(await asyncio.to_thread(self._definitions.all, "rule")) >= self._settings.rules_max:
@@ -112,7 +86,7 @@ class AlertsApi:
         definition = Definition("rule", rule.id, now_ns, now_ns, body.model_dump(mode="json"))
         await asyncio.to_thread(self._definitions.put, definition)
         await self.tell()
-        return await self._answer(definition, 201)
+        return await self._rules.answer(definition, 201)
 
     async def list_rules(self, request: Request) -> Response:
         """200 with those that fit, in the order in which they were made."""
@@ -120,8 +94,8 @@ class AlertsApi:
         definitions = [
             each for each in await asyncio.to_thread(self._definitions.all, "rule") if wanted.fits(each.body)
         ]
-        rules = await self._rules(definitions)
-        states = await self._states({each.id: rules[each.id] for each in definitions})
+        rules = rules_by_id(definitions)
+        states = await self._rules.states.newest(rules)
         shown = [shown_rule(each, rules[each.id], states[each.id]) for each in definitions]
         shown = [each for each in shown if wanted.state_fits(each)]
         page = shown[wanted.offset : wanted.offset + wanted.limit]
@@ -131,7 +105,7 @@ class AlertsApi:
 
     async def get(self, request: Request) -> Response:
         """200 with the rule and its state."""
-        return await self._answer(await self._kept(request))
+        return await self._rules.answer(await self._kept(request))
 
     async def put(self, request: Request) -> Response:
         """200 with the rule as it is now; masked secrets stay what they were."""
@@ -159,38 +133,16 @@ class AlertsApi:
         sent = await read_json(request, API_BODY_BYTES_MAX)
         if isinstance(sent, dict):
             sent = {"name": "test", **sent}
-        _, rule = await self._read_body("alert-test", sent)
+        _, rule = await self._rules.read("alert-test", sent)
         return json_response(await asyncio.to_thread(tried, self._store, rule, self._clock.now_ns()))
 
     async def test_kept(self, request: Request) -> Response:
         """The same for a rule that is there."""
         kept = await self._kept(request)
-        rules = await self._rules([kept])
+        rules = rules_by_id([kept])
         return json_response(
             await asyncio.to_thread(tried, self._store, rules[kept.id], self._clock.now_ns())
         )
-
-    async def mute(self, request: Request) -> Response:
-        """200 with the rule; it is evaluated as before, and nobody is told."""
-        body = await _optional_body(request, MuteBody)
-        until_ns = None if body.duration is None else self._clock.now_ns() + duration_ns(body.duration)
-        return await self._command(request, "mute", body.user, body.reason, until_ns)
-
-    async def unmute(self, request: Request) -> Response:
-        """200 with the rule."""
-        body = await _optional_body(request, UserBody)
-        return await self._command(request, "unmute", body.user)
-
-    async def acknowledge(self, request: Request) -> Response:
-        """200 with the rule; where nothing alerts nothing changes."""
-        body = await _optional_body(request, AcknowledgeBody)
-        until_ns = self._until_ns(body.until)
-        return await self._command(request, "acknowledge", body.user, body.note, until_ns, body.group)
-
-    async def unacknowledge(self, request: Request) -> Response:
-        """200 with the rule; where nothing alerts nothing changes."""
-        body = await _optional_body(request, UserBody)
-        return await self._command(request, "unacknowledge", body.user, group=body.group)
 
     async def logs(self, request: Request) -> Response:
         """200 with the logs that the rule counts in a window: what the links in notices lead to."""
@@ -206,7 +158,7 @@ class AlertsApi:
         if problems:
             raise InvalidRequest(problems)
         from_ns, until_ns = (span.start_ns for span in spans.values() if span is not None)
-        rule = (await self._rules([kept]))[kept.id]
+        rule = rules_by_id([kept])[kept.id]
         window = Window(from_ns, until_ns)
         return json_response(
             await asyncio.to_thread(counted, self._store, rule, window, wanted.group, wanted.limit)
@@ -238,24 +190,7 @@ class AlertsApi:
             log.info("the alert supervisor will find the change by itself: %s", error)
 
     async def _kept(self, request: Request) -> Definition:
-        id_ = request.path_params["id"]
-        kept = await asyncio.to_thread(self._definitions.one, "rule", id_)
-        if kept is None:
-            raise NotFound(f"there is no alert rule {id_[:100]}")
-        return kept
-
-    async def _read_body(self, id_: str, sent: Any) -> tuple[RuleBody, Rule]:
-        body = validate(RuleBody, sent)
-        return body, read_rule(id_, body, await self._policies(body.escalation_policy))
-
-    async def _policies(self, id_: str | None) -> dict[str, EscalationPolicy]:
-        if id_ is None:
-            return {}
-        kept = await asyncio.to_thread(self._definitions.one, "policy", id_)
-        return {} if kept is None else {id_: policy_of(id_, validate(PolicyBody, kept.body))}
-
-    async def _rules(self, definitions: list[Definition]) -> dict[str, Rule]:
-        return {each.id: rule_of(each.id, validate(RuleBody, each.body), None) for each in definitions}
+        return await self._rules.one(request.path_params["id"])
 
     async def _replace(self, kept: Definition, sent: Any) -> Response:
         if isinstance(sent, dict):
@@ -264,106 +199,14 @@ class AlertsApi:
                 **writable,
                 "notifications": unmasked(sent.get("notifications", []), kept.body["notifications"]),
             }
-        body, _ = await self._read_body(kept.id, sent)
+        body, _ = await self._rules.read(kept.id, sent)
         version = max(self._clock.now_ns(), kept.version + 1)
         definition = replace(kept, version=version, body=body.model_dump(mode="json"))
         await asyncio.to_thread(self._definitions.put, definition)
         await self.tell()
-        return await self._answer(definition)
-
-    async def _answer(self, definition: Definition, status: int = 200) -> Response:
-        rules = await self._rules([definition])
-        states = await self._states(rules)
-        return json_response(shown_rule(definition, rules[definition.id], states[definition.id]), status)
-
-    async def _states(self, rules: Mapping[str, Rule]) -> dict[str, RuleState]:
-        """The newest states: those of the actors where they are further, with all commands carried out."""
-        if not rules:
-            return {}
-        ids = list(rules)
-        kept, live = await asyncio.gather(
-            asyncio.to_thread(self._journal.states, ids), self._live_states(ids)
-        )
-        states = {each: kept.get(each, RuleState()) for each in ids}
-        for id_, state in live.items():
-            if (state.revision, state.evaluated_until_ns) >= (
-                states[id_].revision,
-                states[id_].evaluated_until_ns,
-            ):
-                states[id_] = state
-        after = {id_: state.commands_until for id_, state in states.items()}
-        for id_, commands in (await asyncio.to_thread(self._journal.commands, after)).items():
-            for command in commands:
-                states[id_] = apply_command(rules[id_], states[id_], command).state
-        return states
-
-    async def _live_states(self, ids: list[str]) -> dict[str, RuleState]:
-        if len(ids) > LIVE_MAX:
-            return {}
-        try:
-            answer = self._actors.ask(ALERT_SUPERVISOR, "states", ids, STATES_WITHIN_S)
-            found = await asyncio.wait_for(answer, STATES_WITHIN_S * 2)
-        except (LograyError, TimeoutError):
-            return {}
-        return {id_: state_from_json(text) for id_, text in found.items()}
-
-    async def _command(
-        self,
-        request: Request,
-        kind: CommandKind,
-        user: str,
-        text: str = "",
-        until_ns: int | None = None,
-        group: str | None = None,
-    ) -> Response:
-        kept = await self._kept(request)
-        episodes: tuple[tuple[str, int], ...] = ()
-        if kind in ("acknowledge", "unacknowledge"):
-            states = await self._states(await self._rules([kept]))
-            open_ = {
-                name: each.episode for name, each in states[kept.id].groups.items() if each.status != "ok"
-            }
-            if group is not None:
-                open_ = {name: episode for name, episode in open_.items() if name == group}
-            if not open_:
-                # It may just have recovered: the answer says how it is.
-                return await self._answer(kept)
-            episodes = tuple(open_.items())
-        command = Command(self._clock.now_ns(), kind, user, text, until_ns, episodes)
-        row = self._journal.command_row(kept.id, command)
-        await asyncio.to_thread(self._journal.write, [row])
-        try:
-            await asyncio.wait_for(self._actors.ask(ALERT_SUPERVISOR, "poke", kept.id), SUPERVISOR_WITHIN_S)
-        except (LograyError, TimeoutError) as error:
-            log.info("the rule's actor will find the command by itself: %s", error)
-        return await self._answer(kept)
-
-    def _until_ns(self, text: str | None) -> int | None:
-        if text is None:
-            return None
-        now_ns = self._clock.now_ns()
-        span = read_time(text, now_ns)
-        if span is not None and span.end_ns > now_ns:
-            return span.end_ns if not text.startswith("now") else span.start_ns
-        try:
-            return now_ns + duration_ns(validate(DurationBody, {"until": text}).until)
-        except InvalidRequest:
-            raise InvalidRequest(
-                {"until": "must be a time to come as 2026-01-15T10:00:00Z, or a duration as 2h"}
-            ) from None
+        return await self._rules.answer(definition)
 
 
 def alert_routes(store_url: StoreUrl, actors: Actors, settings: AlertSettings, clock: Clock) -> list[Route]:
     """All routes below /api/v1/alerts."""
     return AlertsApi(ClickHouseHttp(store_url), actors, settings, clock).routes()
-
-
-async def _optional_body(request: Request, model: type[Model]) -> Model:
-    """The body, or its defaults where there is none: `curl -X POST …/unmute` sends nothing."""
-    body = await read_body(request, API_BODY_BYTES_MAX)
-    if not body.strip():
-        return validate(model, {})
-    try:
-        return validate(model, orjson.loads(body))
-    except orjson.JSONDecodeError as error:
-        raise MalformedBody(f"cannot parse the body as JSON: {error.msg}", error.pos) from None
