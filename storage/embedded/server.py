@@ -20,16 +20,16 @@ from chdb import ChdbError
 
 from storage.embedded import answer
 from storage.embedded.connections import Session
-from storage.embedded.encoding import BodyTooLarge, UnknownEncoding, unpack
 from storage.embedded.engine import Answer, Engine
 from storage.embedded.file_in_memory import FileInMemory
-from storage.embedded.request import Question, allowed, read_question
-from storage.embedded.statement import Kind, SeveralStatements, Statement, read_statement
+from storage.embedded.receive import BODY_BYTES_MAX, read_request
+from storage.embedded.refusal import Refused, break_off, failed, refusal
+from storage.embedded.request import Question, allowed
+from storage.embedded.statement import Kind, Statement
 from storage.embedded.workers import Busy, Workers
 
 logger = logging.getLogger(__name__)
 
-BODY_BYTES_MAX: Final = 512 << 20  # an insert, packed or unpacked: 413
 SLOW_CLIENT_S: Final = 120  # a client that takes nothing for so long has its query stopped
 STOP_WITHIN_S: Final = 2.0
 KILL_AGAIN_S: Final = 0.05  # a query that is being parsed cannot be killed yet
@@ -42,15 +42,6 @@ class ServerLimits:
     search_threads: int = 4
     insert_threads: int = 2
     waiting_max: int = 64
-
-
-class Refused(Exception):
-    """A request that ends with an exception code and its text."""
-
-    def __init__(self, code: int, name: str, reason: str, status: int | None = None) -> None:
-        super().__init__(code, name, reason, status)
-        self.code, self.status = code, status or answer.http_status(code)
-        self.text = f"Code: {code}. DB::Exception: {reason}. ({name})"
 
 
 class Server:
@@ -103,43 +94,12 @@ class Server:
                 )
             if request.method not in ("GET", "POST"):
                 raise Refused(48, "NOT_IMPLEMENTED", f"method {request.method} is not supported", 501)
-            question, statement, data = await self._read(request, url)
+            question, statement, data = await read_request(request, url)
             if not statement.sql.strip():
                 return await _ok(request)
             return await self._execute(request, question, statement, data)
         except Refused as refused:
-            return _refusal(refused, url.get("query_id", ""))
-
-    async def _read(
-        self, request: web.Request, url: dict[str, str]
-    ) -> tuple[Question, Statement, FileInMemory | None]:
-        if url.get("decompress") == "1" or url.get("compress") == "1":
-            raise Refused(48, "NOT_IMPLEMENTED", "compressed blocks are not supported, use Content-Encoding")
-        try:
-            form = request.content_type == "multipart/form-data"
-            if form:
-                url |= await _form(request)
-            question = read_question(request.method, url, request.headers)
-            if question.query and not question.encoding and not form:
-                statement = read_statement(question.query, b"")
-                if statement.kind is Kind.INSERT and not statement.data:
-                    return question, statement, await _receive(request)
-            body = b"" if form else await request.read()
-            if question.encoding:
-                body = await asyncio.to_thread(unpack, body, question.encoding, BODY_BYTES_MAX)
-            statement = read_statement(question.query, body)
-            data = FileInMemory(statement.data) if statement.kind is Kind.INSERT else None
-            return question, statement, data
-        except (web.HTTPRequestEntityTooLarge, BodyTooLarge) as error:
-            raise Refused(
-                223, "QUERY_IS_TOO_LARGE", f"the body is over {BODY_BYTES_MAX} bytes", 413
-            ) from error
-        except UnknownEncoding as error:
-            raise Refused(89, "UNKNOWN_COMPRESSION_METHOD", str(error), 400) from error
-        except SeveralStatements as error:
-            raise Refused(62, "SYNTAX_ERROR", str(error)) from error
-        except ValueError as error:
-            raise Refused(354, "ZLIB_INFLATE_FAILED", str(error), 400) from error
+            return refusal(refused, url.get("query_id", ""))
 
     async def _execute(
         self, request: web.Request, question: Question, statement: Statement, data: FileInMemory | None
@@ -195,7 +155,7 @@ class Server:
                 await self._end(question.session.query_id, future)
             raise
         except (RuntimeError, ChdbError) as error:
-            raise _failed(error) from error
+            raise failed(error) from error
 
     async def _end(self, query_id: str, future: Future[Answer]) -> None:
         if future.cancel():  # it had not begun
@@ -240,7 +200,7 @@ class Server:
         except Refused as refused:
             if not response.prepared:
                 raise
-            await _break_off(request, response, refused.text, tag)
+            await break_off(request, response, refused.text, tag)
             return response
         if not response.prepared:
             # Nothing or little: the whole answer is known before its headers go out.
@@ -271,37 +231,6 @@ def _send_blocks(blocks: Iterator[Answer], joiner: answer.Joiner, send: Callable
     return Answer(body, rows, read_rows, read_bytes, elapsed_s=elapsed_s)
 
 
-async def _receive(request: web.Request) -> FileInMemory:
-    """An insert's body, without a stay in Python's memory: half the CPU."""
-    data = FileInMemory()
-    async for chunk in request.content.iter_any():
-        data.write(chunk)
-        if data.size > BODY_BYTES_MAX:
-            raise BodyTooLarge
-    return data
-
-
-async def _form(request: web.Request) -> dict[str, str]:
-    """The text fields of a multipart form: `query` and `param_…`, for what is too long for a URL."""
-    fields = {}
-    for name, value in (await request.post()).items():
-        if not isinstance(value, str):
-            raise Refused(48, "NOT_IMPLEMENTED", "external tables are not supported")
-        fields[name] = value
-    return fields
-
-
-async def _break_off(request: web.Request, response: web.StreamResponse, text: str, tag: str) -> None:
-    """Tell a client in the middle of its answer that the query failed: ClickHouse's marks, then the end."""
-    message = f"{text}\n"
-    with suppress(OSError):
-        await response.write(
-            f"__exception__\r\n{tag}\r\n{message}{len(message.encode())} {tag}\r\n__exception__\r\n".encode()
-        )
-    if request.transport is not None:
-        request.transport.close()
-
-
 async def _ok(_: web.Request) -> web.Response:
     return web.Response(text="Ok.\n", headers={"Content-Type": "text/html; charset=UTF-8"})
 
@@ -321,22 +250,3 @@ def _headers(query_id: str, result: Answer) -> dict[str, str]:
             elapsed_s=result.elapsed_s,
         ),
     }
-
-
-def _failed(error: Exception) -> Refused:
-    text = answer.exception_text(str(error)).strip()
-    refused = Refused(answer.exception_code(text), "", "")
-    refused.text = text
-    return refused
-
-
-def _refusal(refused: Refused, query_id: str) -> web.Response:
-    headers = {
-        "X-ClickHouse-Exception-Code": str(refused.code),
-        "X-ClickHouse-Query-Id": query_id,
-        "X-ClickHouse-Timezone": "UTC",
-        "Content-Type": "text/plain; charset=UTF-8",
-    }
-    if refused.status == 503:
-        headers["Retry-After"] = "1"
-    return web.Response(status=refused.status, text=f"{refused.text}\n", headers=headers)
