@@ -6,13 +6,16 @@ import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from alerts.checks import check_rule
 from alerts.clickhouse_http import StoreUrl
 from alerts.compile import compile_rule, groupable
 from alerts.definitions import Definition
 from alerts.maintenance import MaintenanceWindow
 from alerts.order import RuleOrder
-from alerts.request import PolicyBody, RuleBody, check_rule, policy_of, rule_of, validate
+from alerts.request import PolicyBody, RuleBody
 from alerts.rule import EscalationPolicy, Rule
+from alerts.rules_of_bodies import policy_of, rule_of
+from alerts.validation import validate
 from alerts.windows_request import WindowBody, window_of
 from core.errors import InvalidRequest, LograyError, QuerySyntaxError
 from core.settings import AlertSettings

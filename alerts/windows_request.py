@@ -6,8 +6,10 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field, field_validator, model_validator
 
+from alerts.durations import PositiveDuration, duration_ns
 from alerts.maintenance import MaintenanceWindow
-from alerts.request import Body, Name, PositiveDuration, duration_ns
+from alerts.request import Name
+from alerts.validation import Body
 from query.times import read_time
 
 WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from alerts.request import Duration, PositiveDuration
+from alerts.durations import Duration, PositiveDuration
 
 LIST_MAX: Final = 500
 HISTORY_MAX: Final = 1000

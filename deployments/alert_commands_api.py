@@ -12,8 +12,9 @@ from starlette.routing import Route
 
 from actors.placement import ALERT_SUPERVISOR
 from alerts.commands import Command, CommandKind
+from alerts.durations import duration_ns
 from alerts.journal import Journal
-from alerts.request import duration_ns, validate
+from alerts.validation import validate
 from core.clock import Clock
 from core.errors import InvalidRequest, LograyError, MalformedBody
 from core.limits import API_BODY_BYTES_MAX

@@ -11,10 +11,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from alerts.checks import check_policy
 from alerts.definitions import Definition, Definitions, Kind
-from alerts.request import PolicyBody, check_policy, validate
+from alerts.request import PolicyBody
 from alerts.shown import shown_policy, shown_window
 from alerts.targets import unmasked
+from alerts.validation import validate
 from alerts.windows_request import WindowBody
 from core.clock import Clock
 from core.errors import Conflict, NotFound

@@ -8,9 +8,11 @@ from starlette.responses import Response
 
 from alerts.book import read_rule
 from alerts.definitions import Definition, Definitions
-from alerts.request import PolicyBody, RuleBody, policy_of, rule_of, validate
+from alerts.request import PolicyBody, RuleBody
 from alerts.rule import EscalationPolicy, Rule
+from alerts.rules_of_bodies import policy_of, rule_of
 from alerts.shown import shown_rule
+from alerts.validation import validate
 from core.errors import NotFound
 from deployments.alert_states import RuleStates
 from deployments.answers import json_response

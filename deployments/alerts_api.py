@@ -14,13 +14,11 @@ from actors.placement import ALERT_SUPERVISOR
 from alerts.clickhouse_http import ClickHouseHttp, StoreUrl
 from alerts.definitions import Definition, Definitions
 from alerts.journal import Journal
-from alerts.request import (
-    validate,
-)
 from alerts.schedule import Window
 from alerts.shown import shown_line, shown_rule
 from alerts.targets import unmasked
 from alerts.trial import counted, tried
+from alerts.validation import validate
 from core.clock import Clock
 from core.errors import Conflict, InvalidRequest, LograyError
 from core.limits import API_BODY_BYTES_MAX

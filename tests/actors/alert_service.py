@@ -16,8 +16,9 @@ from alerts.clickhouse_http import ClickHouseHttp
 from alerts.commands import Command
 from alerts.definitions import Definition, Definitions
 from alerts.journal import Journal
-from alerts.request import PolicyBody, RuleBody, validate
+from alerts.request import PolicyBody, RuleBody
 from alerts.rule import SECOND_NS
+from alerts.validation import validate
 from core.settings import AlertSettings
 from storage.clickhouse import ClickHouse
 from tests.alerts.making import put_logs

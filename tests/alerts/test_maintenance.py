@@ -5,7 +5,7 @@ from datetime import datetime
 import pytest
 
 from alerts.maintenance import open_window
-from alerts.request import validate
+from alerts.validation import validate
 from alerts.windows_request import WindowBody, window_of
 from core.errors import InvalidRequest
 

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from alerts.book import read_rule
-from alerts.request import RuleBody, validate
+from alerts.request import RuleBody
 from alerts.rule import SECOND_NS, Rule, Threshold
+from alerts.validation import validate
 from core.errors import InvalidRequest
 
 DEMO = {
