@@ -11,11 +11,8 @@ large: the query language, pydantic and the notifier come in when the supervisor
 import asyncio
 import logging
 import os
-import signal
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import ray
@@ -23,22 +20,20 @@ from ray.actor import ActorHandle
 from ray.exceptions import ActorDiedError, RayError
 
 from actors.alert_rule import start_alert_rule
+from actors.ended_rules import EndedRules
 from actors.metrics_reporter import MetricsReporter
 from actors.placement import (
-    ALERT_RULE_PREFIX,
     ALERT_SUPERVISOR,
     NAMESPACE,
     actor_options,
     alert_rule_id,
     start_actor,
 )
+from actors.rule_actors import Post, ask_all, end, kill, rule_actor_names
 from alerts.clickhouse_http import ClickHouseHttp, StoreUrl
 from alerts.definitions import Definition, Definitions
 from alerts.journal import Journal
-from alerts.machine import close_all
 from alerts.order import RuleOrder
-from alerts.runner import notice_rows
-from alerts.schedule import Window
 from core.clock import Clock, SystemClock
 from core.errors import LograyError
 from core.metric_names import ALERT_EVALUATIONS, ALERT_LATENESS, ALERT_RULES
@@ -58,28 +53,9 @@ START_WITHIN_S: Final = 60.0  # of one that was just started
 SILENCES_MAX: Final = 3  # questions in a row without an answer: then it hangs
 RESTART_PAUSE_S_MIN: Final = 1.0
 RESTART_PAUSE_S_MAX: Final = 60.0
-ACTOR_TITLE: Final = b"AlertRuleActor"  # in the title that Ray gives to the process
-CLOSED_AFTER_NS: Final = (
-    24 * 3600 * 10**9
-)  # rules deleted within this time are looked at, whether all is closed
+CLOSED_AFTER_NS: Final = 24 * 3600 * 10**9  # deleted rules are looked at for so long, whether all is closed
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(slots=True)
-class _Post:
-    """A rule's actor: how often it was silent, when it may be started again, what it said last."""
-
-    handle: "ActorHandle[Any]"
-    order: RuleOrder
-    started_at_s: float
-    heard: bool = False
-    silences: int = 0
-    pid: int = 0
-    node: str = ""
-    evaluations: int = 0
-    failures: int = 0
-    status: str = "starting"
 
 
 class AlertSupervisor:
@@ -92,15 +68,14 @@ class AlertSupervisor:
         from alerts.book import Book, open_book
 
         self._open_book, self._start_notifier = open_book, start_notifier
-        self._no_book = Book()
         self._notifier: Any = None
         self._settings, self._store_url, self._metrics, self._clock = settings, store_url, metrics, clock
         store = ClickHouseHttp(store_url)
-        self._definitions, self._journal = Definitions(store), Journal(store, settings.history_days)
-        self._book = self._no_book
-        self._posts: dict[str, _Post] = {}
+        self._definitions, self._book = Definitions(store), Book()
+        journal = Journal(store, settings.history_days)
+        self._ended = EndedRules(journal, lambda definitions: self._opened(definitions, Book()), clock)
+        self._posts: dict[str, Post] = {}
         self._restarts: dict[str, tuple[float, float]] = {}  # not before, and the next pause
-        self._closed: dict[str, int] = {}  # ended rules that have been seen to, by version
         self._last_error = "is starting"
         self._reading, self._deploying = asyncio.Lock(), asyncio.Lock()
         self._latest_s = 0.0
@@ -141,7 +116,7 @@ class AlertSupervisor:
         posts = {
             each: post for each in rule_ids if (post := self._posts.get(each)) is not None and post.heard
         }
-        answers = await _ask({each: post.handle for each, post in posts.items()}, "state", timeout_s)
+        answers = await ask_all({each: post.handle for each, post in posts.items()}, "state", timeout_s)
         return {each: answer for each, answer in answers.items() if isinstance(answer, str)}
 
     async def observe(self) -> dict[str, Any]:
@@ -187,8 +162,16 @@ class AlertSupervisor:
         async with self._reading:
             since = self._clock.now_ns() - CLOSED_AFTER_NS
             definitions = await asyncio.to_thread(self._definitions.all, None, since)
-            self._book = self._open_book(definitions, self._settings, self._store_url, self._book)
-            await self._see_to_ended(definitions)
+            self._book = self._opened(definitions, self._book)
+            ended = self._ended.among(definitions)
+            for rule_id in ended:
+                post = self._posts.pop(rule_id, None)
+                if post is not None:  # it must not write any more
+                    await asyncio.to_thread(end, post.handle)
+            await self._ended.close(ended, definitions)
+
+    def _opened(self, definitions: Sequence[Definition], before: "Book") -> "Book":
+        return self._open_book(definitions, self._settings, self._store_url, before)
 
     async def _deploy(self) -> None:
         """Start what is missing, end what is too much, hand out what has changed."""
@@ -197,7 +180,7 @@ class AlertSupervisor:
 
     async def _deploy_alone(self) -> None:
         for rule_id in [each for each in self._posts if each not in self._book.orders]:
-            await asyncio.to_thread(_end, self._posts.pop(rule_id).handle)
+            await asyncio.to_thread(end, self._posts.pop(rule_id).handle)
             self._restarts.pop(rule_id, None)
         now_s = self._clock.monotonic_s()
         for rule_id, order in self._book.orders.items():
@@ -205,7 +188,7 @@ class AlertSupervisor:
             if post is None:
                 if now_s >= self._restarts.get(rule_id, (0.0, 0.0))[0]:
                     handle = await asyncio.to_thread(start_alert_rule, rule_id)
-                    post = self._posts[rule_id] = _Post(handle, order, now_s)
+                    post = self._posts[rule_id] = Post(handle, order, now_s)
                     # One that had been running before this process has an earlier order, perhaps.
                     handle.configure.remote(order)
             elif post.order is not order:
@@ -213,7 +196,7 @@ class AlertSupervisor:
                 post.handle.configure.remote(order)
 
     async def _watch(self) -> None:
-        answers = await _ask(
+        answers = await ask_all(
             {each: post.handle for each, post in self._posts.items()}, "observe", ANSWER_WITHIN_S
         )
         latest_s = 0.0
@@ -232,7 +215,7 @@ class AlertSupervisor:
                 if post.silences >= SILENCES_MAX and patience_over:
                     log.warning("the actor of the rule %s does not answer: it is ended", rule_id)
                     post.silences = 0
-                    await asyncio.to_thread(_kill, post)
+                    await asyncio.to_thread(kill, post)
         self._latest_s = latest_s
         self._metrics.set(ALERT_LATENESS, latest_s)
         for status in ("ok", "alerting", "no_data", "error", "starting"):
@@ -240,7 +223,7 @@ class AlertSupervisor:
             self._metrics.set(ALERT_RULES, count, (status,))
         await self._end_strays()
 
-    def _heard(self, rule_id: str, post: _Post, said: dict[str, Any]) -> None:
+    def _heard(self, rule_id: str, post: Post, said: dict[str, Any]) -> None:
         post.heard, post.silences, post.pid = True, 0, said["pid"]
         post.node, post.status = said["node"], said["state"]
         self._restarts.pop(rule_id, None)
@@ -258,93 +241,12 @@ class AlertSupervisor:
 
     async def _end_strays(self) -> None:
         """End actors of rules that are gone: this process may have died before it could."""
-        for name in await asyncio.to_thread(_rule_actors):
+        for name in await asyncio.to_thread(rule_actor_names):
             rule_id = alert_rule_id(name)
             if rule_id not in self._book.orders and rule_id not in self._posts:
                 with suppress(ValueError, RayError):
                     handle = await asyncio.to_thread(ray.get_actor, name, NAMESPACE)
-                    await asyncio.to_thread(_end, handle)
-
-    async def _see_to_ended(self, definitions: Sequence[Definition]) -> None:
-        """What a deleted or disabled rule had opened is closed: receivers are told that it is over."""
-        ended = {
-            each.id: each
-            for each in definitions
-            if each.kind == "rule"
-            and (each.deleted or not each.body.get("enabled", True))
-            and self._closed.get(each.id) != each.version
-        }
-        if not ended:
-            return
-        for rule_id in ended:
-            post = self._posts.pop(rule_id, None)
-            if post is not None:  # it must not write any more
-                await asyncio.to_thread(_end, post.handle)
-        states = await asyncio.to_thread(self._journal.states, list(ended))
-        # Those whom an escalation has told are told too; the policy may have been deleted after the rule.
-        policies = [replace(each, deleted=False) for each in definitions if each.kind == "policy"]
-        for rule_id, state in states.items():
-            definition = ended[rule_id]
-            body = {**definition.body, "enabled": True}
-            revived = [*policies, replace(definition, deleted=False, body=body)]
-            book: Book = self._open_book(revived, self._settings, self._store_url, self._no_book)
-            if rule_id in book.orders:
-                why = "the rule was deleted" if definition.deleted else "the rule was disabled"
-                await asyncio.to_thread(self._close, book.orders[rule_id], state, why)
-        self._closed |= {each.id: each.version for each in ended.values()}
-
-    def _close(self, order: RuleOrder, state: Any, why: str) -> None:
-        step = close_all(order.rule, state, why)
-        if not step.entries and not state.evaluated_until_ns:
-            return
-        now_ns, journal = self._clock.now_ns(), self._journal
-        # Should the rule be enabled again, it begins anew: the windows until then were not missed.
-        closed = replace(
-            step.state, revision=state.revision + 1, evaluated_until_ns=0, error_episode=0, errors=0, error=""
-        )
-        window = Window(state.evaluated_until_ns - order.rule.condition.window_ns, state.evaluated_until_ns)
-        rows = [journal.state_row(order.rule.id, closed, now_ns)]
-        rows += journal.entry_rows(order.rule.id, step.entries, f"{now_ns:020d}-ended", now_ns)
-        for place, notice in enumerate(step.notices):
-            rows += notice_rows(journal, order, notice, window, now_ns + place, [], [])
-        journal.write(rows)
-
-
-async def _ask(handles: "dict[str, ActorHandle[Any]]", method: str, timeout_s: float) -> dict[str, Any]:
-    """Every actor's answer, or the exception that came instead of it."""
-
-    async def one(handle: "ActorHandle[Any]") -> Any:
-        return await asyncio.wait_for(getattr(handle, method).remote(), timeout_s)
-
-    answers = await asyncio.gather(*map(one, handles.values()), return_exceptions=True)
-    return dict(zip(handles, answers, strict=True))
-
-
-def _rule_actors() -> list[str]:
-    named = ray.util.list_named_actors(all_namespaces=True)
-    return [
-        each["name"]
-        for each in named
-        if each["namespace"] == NAMESPACE and each["name"].startswith(ALERT_RULE_PREFIX)
-    ]
-
-
-def _end(handle: "ActorHandle[Any]") -> None:
-    ray.kill(handle, no_restart=True)
-
-
-def _kill(post: _Post) -> None:
-    """End a process that does not answer; Ray starts it again. One that is stopped does not hear Ray's own
-    request.
-    """
-    if post.node == ray.get_runtime_context().get_node_id():
-        with suppress(OSError):
-            # The number may be another process's by now.
-            if ACTOR_TITLE in Path(f"/proc/{post.pid}/cmdline").read_bytes():
-                os.kill(post.pid, signal.SIGKILL)
-                return
-    with suppress(RayError):
-        ray.kill(post.handle, no_restart=False)
+                    await asyncio.to_thread(end, handle)
 
 
 class AlertSupervisorActor(AlertSupervisor):
