@@ -33,9 +33,9 @@ async def rows_of(
     session: Session, learned: Learned, groups: Groups, part: str, only: Sequence[str] | None = None
 ) -> Rows:
     """The same of the table or a rollup; `only` leaves the groups whose first key is one of these values."""
-    rows = (
-        await _rows_by_value(session, learned, groups, part, only) if _is_by_value(groups, session) else None
-    )
+    rows: Rows | None = None
+    if _is_by_value(groups, session):
+        rows = await _rows_by_value(session, learned, groups, part, only)
     if rows is None:
         rows = await session.run(part, groups.source, groups_statement(learned.filter, groups, only))
     if len(rows) > GROUPS_MAX:
