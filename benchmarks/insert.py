@@ -101,7 +101,7 @@ def write(wal: PartitionWal, some: list[LogBatch], costs: Costs) -> SealedSegmen
 def insert(clickhouse: ClickHouse, logs: pa.Table, token: str, settings: dict[str, str]) -> None:
     """As storage.log_table.insert_logs, with settings to try."""
     clickhouse.insert_arrow(
-        "logs", logs, {**INSERT_SETTINGS, **settings, "insert_deduplication_token": token}
+        "logs", logs.combine_chunks(), {**INSERT_SETTINGS, **settings, "insert_deduplication_token": token}
     )
 
 

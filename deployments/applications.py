@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import ray
 from ray import serve
+from ray.serve.schema import LoggingConfig
 from starlette.types import ASGIApp
 
 from actors.placement import NAMESPACE, SUPERVISOR
@@ -90,6 +91,8 @@ def _ingest(settings: Settings, replica: ReplicaSettings) -> serve.Application:
         graceful_shutdown_timeout_s=STOP_WITHIN_S,
         graceful_shutdown_wait_loop_s=1.0,
         health_check_period_s=HEALTH_CHECK_S,
+        # A line for each request would cost as much as storing some logs; /metrics counts them by answer.
+        logging_config=LoggingConfig(enable_access_log=False),
     )
     application: serve.Application = deployment.bind()
     return application
