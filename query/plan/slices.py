@@ -9,6 +9,7 @@ from typing import Final
 from query.plan.facts import TableFacts
 from query.plan.nodes import HOUR_NS, MINUTE_NS
 from query.search import Order, Search, TimeRange
+from query.times import SECOND_NS
 
 ROWS_FIRST: Final = 100_000  # of the first slice when nothing says how many of them match: some ms to scan
 ROWS_LEAST: Final = 20_000  # less does not make a slice cheaper
@@ -17,6 +18,8 @@ SLICES_MAX: Final = 7  # the last one is all that remains
 MARGIN: Final = 1.5  # how much more than expected to read, so that one slice usually does
 COUNT_ROWS_FIRST: Final = 1_000_000
 COUNT_GROWTH: Final = 2  # little is lost when the time ends in the middle of one
+# The index tells which granules to visit, but first reads its lists of the whole part, for each slice again.
+COUNT_GROWTH_BY_INDEX: Final = 4
 FETCH_ALL: Final = 500  # so few matches are sorted faster than they are sliced, wherever they lie
 
 
@@ -35,19 +38,22 @@ def page_slices(search: Search, facts: TableFacts) -> tuple[TimeRange, ...]:
         return (whole,)
     else:
         rows = max(ROWS_LEAST, MARGIN * wanted * facts.rows / facts.matching)
-    return _cut(whole, facts, rows, search.order)
+    # An open end is no reason to read a whole hour: slices are measured from where logs are.
+    return _cut(whole, whole.intersection(facts.span), facts, rows, search.order)
 
 
 def newest_range(range_: TimeRange, facts: TableFacts, rows: int) -> TimeRange:
     """The newest part of a range that holds about so many rows."""
     density = _Density(facts, range_)
-    edge = _aligned(density.time_at(density.rows - rows), range_.until_ns, down=True)
+    held = range_.intersection(facts.span)
+    edge = _aligned(density.time_at(density.rows - rows), held.until_ns, down=True)
     return TimeRange(max(edge, range_.from_ns), range_.until_ns)
 
 
-def count_slices(range_: TimeRange, facts: TableFacts) -> tuple[TimeRange, ...]:
+def count_slices(range_: TimeRange, facts: TableFacts, by_index: bool) -> tuple[TimeRange, ...]:
     """Ranges that together are the range, newest first, so that what was counted in time is known."""
-    return _cut(range_, facts, COUNT_ROWS_FIRST, "desc", COUNT_GROWTH)
+    growth = COUNT_GROWTH_BY_INDEX if by_index else COUNT_GROWTH
+    return _cut(range_, range_, facts, COUNT_ROWS_FIRST, "desc", growth)
 
 
 def page_range(search: Search) -> TimeRange:
@@ -60,8 +66,9 @@ def page_range(search: Search) -> TimeRange:
 
 
 def _cut(
-    whole: TimeRange, facts: TableFacts, rows: float, order: Order, growth: int = GROWTH
+    whole: TimeRange, held: TimeRange, facts: TableFacts, rows: float, order: Order, growth: int = GROWTH
 ) -> tuple[TimeRange, ...]:
+    """Slices that together are `whole`; how long one lasts is told from the ends of what is `held`."""
     density = _Density(facts, whole)
     slices: list[TimeRange] = []
     rest, done = whole, 0.0
@@ -71,13 +78,15 @@ def _cut(
         if done >= density.rows:
             break
         if order == "desc":
-            edge = _aligned(density.time_at(density.rows - done), rest.until_ns, down=True)
+            end_ns = min(rest.until_ns, held.until_ns)
+            edge = _aligned(density.time_at(density.rows - done), end_ns, down=True)
             if edge <= rest.from_ns:
                 break
             slices.append(TimeRange(edge, rest.until_ns))
             rest = TimeRange(rest.from_ns, edge)
         else:
-            edge = _aligned(density.time_at(done), rest.from_ns, down=False)
+            end_ns = max(rest.from_ns, held.from_ns)
+            edge = _aligned(density.time_at(done), end_ns, down=False)
             if edge >= rest.until_ns:
                 break
             slices.append(TimeRange(rest.from_ns, edge))
@@ -87,7 +96,8 @@ def _cut(
 
 def _aligned(at_ns: int, other_end_ns: int, down: bool) -> int:
     # A slice of an hour or more reads whole hours anyway: the sort key begins with the hour.
-    unit = HOUR_NS if abs(other_end_ns - at_ns) >= HOUR_NS else MINUTE_NS
+    lasts = abs(other_end_ns - at_ns)
+    unit = next((unit for unit in (HOUR_NS, MINUTE_NS, SECOND_NS) if lasts >= unit), 1)
     return at_ns // unit * unit if down else -(-at_ns // unit) * unit
 
 

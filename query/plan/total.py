@@ -24,7 +24,7 @@ def total_of(
     scan = all(piece.source == "table" for piece in pieces)
     bounded = scan and search.count == "auto" and facts.rows_in(search.range) > SCAN_ROWS_ALWAYS
     total = (
-        Total(Groups(pieces), budget_s, count_slices(search.range, facts))
+        Total(Groups(pieces), budget_s, count_slices(search.range, facts, traits.by_index))
         if bounded
         else Total(Groups(pieces))
     )

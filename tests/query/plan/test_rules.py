@@ -33,7 +33,7 @@ from query.plan.slices import FETCH_ALL, SLICES_MAX, count_slices, newest_range,
 from query.plan.top_values import top_values
 from query.plan.total import SCAN_ROWS_ALWAYS, total_of
 from query.plan.traits import traits_of
-from query.search import ALWAYS, Position, Search, TimeRange
+from query.search import ALWAYS, Order, Position, Search, TimeRange
 from query.times import UNIT_NS
 
 DAY = UNIT_NS["d"]
@@ -196,6 +196,13 @@ def test_the_more_match_the_smaller_is_the_first_slice() -> None:
     assert sizes == sorted(sizes, reverse=True)
 
 
+@pytest.mark.parametrize("order", ["desc", "asc"])
+def test_an_open_end_makes_no_slice_longer(order: Order) -> None:
+    busy = facts(parts=(Part(T0, T0 + DAY, 8_640_000_000),))  # 100,000 a second
+    first = page_slices(search(order=order), busy)[0].intersection(busy.span)
+    assert 0 < first.until_ns - first.from_ns < 3 * 10**9
+
+
 def test_a_cursor_leaves_what_is_behind_it() -> None:
     at = Position(T0 + 5 * DAY, 7)
     assert page_slices(search(after=at), facts())[0].until_ns == at.timestamp_ns + 1
@@ -216,7 +223,7 @@ def test_the_newest_part_of_a_range_holds_about_so_many_rows() -> None:
 
 
 COUNTED = Total(Groups((Piece("table", ALWAYS),)))
-BOUNDED = Total(COUNTED.groups, 0.3, count_slices(ALWAYS, facts()))
+BOUNDED = Total(COUNTED.groups, 0.3, count_slices(ALWAYS, facts(), by_index=False))
 
 
 @pytest.mark.parametrize(
@@ -243,6 +250,22 @@ def test_totals_come_from_the_cheapest_exact_source(
 def test_a_scan_of_few_rows_needs_no_budget() -> None:
     few = facts(parts=(Part(T0, T0 + DAY, SCAN_ROWS_ALWAYS),))
     assert total_of(search(), SCAN, few, 0.3) == COUNTED
+
+
+def test_an_open_end_makes_the_newest_part_of_a_range_no_larger() -> None:
+    newest = newest_range(TimeRange(from_ns=T0), facts(), 10_000)
+    assert newest.until_ns == TimeRange().until_ns
+    assert 0.9 < facts().rows_in(newest) / 10_000 < 1.2
+
+
+def test_what_the_index_decides_is_counted_in_few_large_slices() -> None:
+    scanned = count_slices(TEN_DAYS, facts(), by_index=False)
+    by_index = count_slices(TEN_DAYS, facts(), by_index=True)
+    assert len(by_index) < len(scanned)
+    assert by_index[0] == scanned[0]
+    for slices in (scanned, by_index):
+        assert [slices[0].until_ns, slices[-1].from_ns] == [TEN_DAYS.until_ns, TEN_DAYS.from_ns]
+        assert all(newer.from_ns == older.until_ns for newer, older in itertools.pairwise(slices))
 
 
 TOP = Groups((Piece("table", ALWAYS),), (ValueKey("status"),), top=10)
