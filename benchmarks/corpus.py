@@ -63,7 +63,7 @@ class Request:
         first = (run << 48) + first_number
         ids = np.arange(first, first + len(self.id_places), dtype=">u8").tobytes().hex()
         self.body[self.id_places] = np.frombuffer(ids.encode(), np.uint8).reshape(self.id_places.shape)
-        # The load generator shares the cores of the service: digits of the time that stay are not written again.
+        # It shares the cores of the service: digits of the time that stay are not written again.
         now = np.frombuffer(_iso(at_s).encode(), np.uint8)
         changed = np.flatnonzero(self.body[self.time_places[0]] != now)
         if len(changed):
