@@ -65,7 +65,7 @@ class Request:
         self.body[self.id_places] = np.frombuffer(ids.encode(), np.uint8).reshape(self.id_places.shape)
         # It shares the cores of the service: digits of the time that stay are not written again.
         now = np.frombuffer(_iso(at_s).encode(), np.uint8)
-        changed = np.flatnonzero(self.body[self.time_places[0]] != now)
+        changed = np.flatnonzero((self.body[self.time_places[:1]] != now).any(axis=0))
         if len(changed):
             self.body[self.time_places[:, changed[0] :]] = now[changed[0] :]
         return self.body.tobytes()

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from listeners.connections import Connections
 
 WRONG_COUNT: Final = "octet count: wrong"
+# libuv reads a socket up to 32 times before it looks at another one: a sender that never pauses would take all
+# there is room for, each time that reading goes on.
+TURN_BYTES: Final = 1 << 20
 
 
 class Connection(asyncio.Protocol):
@@ -21,6 +24,7 @@ class Connection(asyncio.Protocol):
         self._splitter = Splitter(owner.line_bytes_max)
         self._transport: asyncio.Transport | None = None
         self._cut = 0
+        self._turn_bytes = 0
         self.opening: asyncio.Task[None] | None = None
         self.source_ip = source_ip
         self.read_at_s = now_s
@@ -42,12 +46,16 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's are none by inheritance
         # Only the next turn of the loop may pause: uvloop begins to read after this call.
-        asyncio.get_running_loop().call_soon(self._owner.begun, self)
+        asyncio.get_running_loop().call_soon(self._owner.take_turn, self)
 
     def data_received(self, data: bytes) -> None:
         splitter = self._splitter
         messages = splitter.feed(data)
         self._owner.received(self, len(data), messages)
+        self._turn_bytes += len(data)
+        if self._turn_bytes >= TURN_BYTES:
+            self.pause(True)
+            asyncio.get_running_loop().call_soon(self._next_turn)
         if splitter.cut_messages != self._cut:
             self._count_cut()
         if splitter.lie:
@@ -73,6 +81,10 @@ class Connection(asyncio.Protocol):
             self._transport.pause_reading()
         else:
             self._transport.resume_reading()
+
+    def _next_turn(self) -> None:
+        self._turn_bytes = 0
+        self._owner.take_turn(self)
 
     def close(self, reason: str = "") -> None:
         """End the connection; `reason` is counted."""

@@ -58,10 +58,9 @@ class Connections:
         self._open.add(connection)
         return connection
 
-    def begun(self, connection: Connection) -> None:
-        """A connection can be read from now on."""
-        if self._paused:
-            connection.pause(True)
+    def take_turn(self, connection: Connection) -> None:
+        """A connection is read from now on, unless all have to wait."""
+        connection.pause(self._paused)
 
     def received(self, connection: Connection, size: int, messages: list[bytes]) -> None:
         """Take what one read brought."""
@@ -95,7 +94,8 @@ class Connections:
         """All stop reading, or go on."""
         self._paused = paused
         self._reading_since_s = self._clock.monotonic_s()
-        for connection in self._open:
+        # Who was read last waits for the others.
+        for connection in sorted(self._open, key=lambda each: each.read_at_s):
             connection.pause(paused)
 
     async def run(self) -> None:

@@ -39,6 +39,31 @@ def test_a_full_log_stops_the_reading_and_nothing_is_lost(start_service: StartSe
     assert not service.listener.observe().paused
 
 
+def test_a_sender_that_never_pauses_leaves_room_for_others(start_service: StartService) -> None:
+    service = start_service(unsent_bytes_max=4 * MIB)
+    block = (SYSLOG + b"\n") * 10_000
+    enough, sent = threading.Event(), [0] * 4
+
+    def send(number: int) -> None:
+        with service.connect() as connection:
+            while not enough.is_set():
+                connection.sendall(block)
+                sent[number] += 10_000
+
+    senders = [threading.Thread(target=send, args=(number,)) for number in range(len(sent))]
+    for sender in senders:
+        sender.start()
+    try:
+        until(lambda: service.kept > 1_500_000, "many logs", 60)
+        shares = sent.copy()
+    finally:
+        enough.set()
+        for sender in senders:
+            sender.join()
+    assert min(shares) > max(shares) / 3, shares
+    service.wait_kept(sum(sent))
+
+
 def test_a_drain_takes_in_what_the_kernel_holds(start_service: StartService) -> None:
     service = start_service()
     block = (SYSLOG + b"\n") * 1000
