@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from listeners.connections import Connections
 
 WRONG_COUNT: Final = "octet count: wrong"
-# libuv reads a socket up to 32 times before it looks at another one: a sender that never pauses would take all
-# there is room for, each time that reading goes on.
+# libuv reads a socket up to 32 times before it looks at another one: a sender that never pauses would take
+# all the room there is, each time that reading goes on.
 TURN_BYTES: Final = 1 << 20
 
 
