@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 from cli.instance import InstanceFiles
@@ -42,9 +42,14 @@ class HeadPorts:
     metrics_export: int
 
 
-def choose_head_ports() -> HeadPorts:
+def choose_head_ports(settings: Settings) -> HeadPorts:
     """Free ones. Raises LaunchError."""
-    return HeadPorts(*free_ports(8))
+    return HeadPorts(*free_ports(8, _asked_for(settings)))
+
+
+def _asked_for(settings: Settings) -> set[int]:
+    # Nothing listens there yet: they look as free as any.
+    return {settings.http.port, settings.tcp.port, settings.tls.port}
 
 
 def source_root() -> Path:
@@ -60,12 +65,14 @@ def bind_address(host: str, port: int) -> str:
 
 
 def instance_environment(
-    inherited: Mapping[str, str], settings: Settings, files: InstanceFiles
+    inherited: Mapping[str, str], settings: Settings, files: InstanceFiles, head: HeadPorts
 ) -> dict[str, str]:
     """What Ray's head, and through it every process of an instance, finds in its environment."""
     haproxy_dir = files.temporary_dir / "haproxy"
-    replica_port = free_block(REPLICA_PORTS)
-    fallback_http, fallback_grpc = free_ports(2)
+    promised = _asked_for(settings) | set(astuple(head))
+    replica_port = free_block(REPLICA_PORTS + 1, promised)
+    replica_ports = range(replica_port, replica_port + REPLICA_PORTS + 1)
+    fallback_http, fallback_grpc = free_ports(2, promised.union(replica_ports))
     python_path = [str(source_root()), *filter(None, [inherited.get("PYTHONPATH")])]
     return {
         # Another Ray's address or an enclosing job's variables would lead our processes astray.

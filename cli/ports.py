@@ -3,6 +3,7 @@
 import random
 import socket
 import time
+from collections.abc import Collection
 
 from cli.instance import LaunchError
 
@@ -40,22 +41,23 @@ def require_free(host: str, port: int, setting: str) -> None:
         time.sleep(0.05)
 
 
-def free_ports(count: int) -> list[int]:
-    """That many different ports that are free on loopback now. Raises LaunchError."""
+def free_ports(count: int, promised: Collection[int] = ()) -> list[int]:
+    """That many different ports that are free on loopback now and not promised. Raises LaunchError."""
     found: set[int] = set()
     for _ in range(ATTEMPTS_MAX):
         if len(found) == count:
             return sorted(found)
         port = random.choice(CANDIDATES)  # noqa: S311 - only to stay out of each other's way
-        if is_free("127.0.0.1", port):
+        if port not in promised and is_free("127.0.0.1", port):
             found.add(port)
     raise LaunchError(f"cannot find {count} free ports between {CANDIDATES.start} and {CANDIDATES.stop}")
 
 
-def free_block(size: int) -> int:
-    """The first of that many neighbouring free ports. Raises LaunchError."""
+def free_block(size: int, promised: Collection[int] = ()) -> int:
+    """The first of that many neighbouring free ports, none of them promised. Raises LaunchError."""
     for _ in range(ATTEMPTS_MAX // 10):
         first = random.choice(CANDIDATES[:-size])  # noqa: S311 - only to stay out of each other's way
-        if all(is_free("127.0.0.1", port) for port in range(first, first + size)):
+        block = range(first, first + size)
+        if not any(port in block for port in promised) and all(is_free("127.0.0.1", port) for port in block):
             return first
     raise LaunchError(f"cannot find {size} neighbouring free ports")

@@ -128,9 +128,9 @@ class _Start:
         ports: HeadPorts | None = None
         environment = dict(os.environ)
         if self.ray_address is None:
-            ports = choose_head_ports()
+            ports = choose_head_ports(self.settings)
             self.files.make_temporary_dir()
-            environment = instance_environment(os.environ, self.settings, self.files)
+            environment = instance_environment(os.environ, self.settings, self.files, ports)
         order = Order(self.settings, ports, str(self.files.temporary_dir), self.ray_address)
         with self.files.launch_log.open("wb") as log:
             self.child = subprocess.Popen(

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cli.instance import Instance, InstanceFiles, LaunchError
-from cli.ports import free_block, free_ports, is_free, require_free
+from cli.ports import CANDIDATES, free_block, free_ports, is_free, require_free
 
 RECORD = Instance("id", 1.5, "127.0.0.1:8080", None, "127.0.0.1:6379", None, None, existing_cluster=False)
 
@@ -63,6 +63,12 @@ def test_free_ports_are_free_and_different() -> None:
     assert all(is_free("127.0.0.1", port) for port in ports)
     first = free_block(10)
     assert all(is_free("127.0.0.1", port) for port in range(first, first + 10))
+
+
+def test_a_port_that_is_promised_is_not_chosen_again() -> None:
+    promised = range(CANDIDATES.start, CANDIDATES.stop - 300)
+    assert all(port not in promised for port in free_ports(20, promised))
+    assert free_block(10, promised) not in promised
 
 
 def test_a_taken_port_names_the_setting() -> None:
