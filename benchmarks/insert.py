@@ -34,6 +34,8 @@ from storage.wal.segment import NewRecord, SealedSegment
 
 COMMIT_BATCHES: Final = 10  # payloads in one group commit
 QUIET_S: Final = 5.0
+SETTLED_WITHIN_S: Final = 1800.0
+LOOK_AGAIN_S: Final = 0.2
 LOGS_PER_SECOND: Final = 100_000  # of the logs' own time
 SIZES: Final = """
 SELECT
@@ -106,15 +108,18 @@ def insert(clickhouse: ClickHouse, logs: pa.Table, token: str, settings: dict[st
 
 
 def settle(clickhouse: ClickHouse, *, everything: bool) -> None:
-    """Merge everything, or wait until ClickHouse begins no merge for a while."""
+    """Merge everything, or wait until ClickHouse begins no merge for a while. Raises TimeoutError."""
     if everything:
         clickhouse.command("OPTIMIZE TABLE logs FINAL")
         return
     quiet_since_s = time.monotonic()
+    deadline_s = quiet_since_s + SETTLED_WITHIN_S
     while time.monotonic() - quiet_since_s < QUIET_S:
+        if time.monotonic() > deadline_s:
+            raise TimeoutError(f"ClickHouse still merges after {SETTLED_WITHIN_S:.0f} s")
         if clickhouse.query("SELECT count() FROM system.merges").rows[0][0]:
             quiet_since_s = time.monotonic()
-        time.sleep(0.2)
+        time.sleep(LOOK_AGAIN_S)
 
 
 def run(options: argparse.Namespace, data_dir: Path, server_pid: int) -> None:

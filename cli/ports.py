@@ -12,6 +12,7 @@ CANDIDATES = range(20_000, 32_000)
 ATTEMPTS_MAX = 2_000
 # A process that was just killed holds its ports for a moment after it can no longer be seen.
 RELEASE_WITHIN_S = 2.0
+LOOK_AGAIN_S = 0.05
 
 
 def is_free(host: str, port: int) -> bool:
@@ -38,7 +39,7 @@ def require_free(host: str, port: int, setting: str) -> None:
     while (reason := _refusal(host, port)) is not None:
         if time.monotonic() > deadline_s:
             raise LaunchError(f"cannot listen on {host}:{port}: {reason} (setting {setting})")
-        time.sleep(0.05)
+        time.sleep(LOOK_AGAIN_S)
 
 
 def free_ports(count: int, promised: Collection[int] = ()) -> list[int]:

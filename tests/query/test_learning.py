@@ -29,6 +29,7 @@ async def test_a_dictionary_that_is_too_large_to_be_read_in_time_is_read_once(
     clickhouse: ClickHouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clickhouse.command(FILL, settings={**INSERT_SETTINGS, "insert_deduplication_token": "ids"})
+    # The real second would take a dictionary of tens of millions of ids.
     monkeypatch.setattr(render_index, "EXPANSION_BUDGET_S", 0.001)
     with ThreadPoolExecutor(2) as threads:
         session = Session(clickhouse, threads, CLOCK, CLOCK.monotonic_s() + 30)
