@@ -1,6 +1,5 @@
 """High-water marks of an instance: resident memory, write-ahead log and buffers, looked at once a second."""
 
-import re
 import threading
 from typing import Final
 
@@ -8,10 +7,10 @@ import requests
 
 from benchmarks.instance import Instance
 from benchmarks.processes import usage_by_name
+from benchmarks.scrape import scrape
 
 EVERY_S: Final = 1.0
 GAUGES: Final = ("wal_bytes", "buffered_rows", "buffered_bytes", "listener_unsent_bytes")
-_SAMPLE: Final = re.compile(rf"^({'|'.join(GAUGES)})(?:{{[^}}]*}})? (\S+)$", re.MULTILINE)
 
 
 class Peaks:
@@ -41,20 +40,15 @@ class Peaks:
         return round(self._highest.get(name, 0.0) / 1e6, 1)
 
     def _watch(self) -> None:
-        session = requests.Session()
-        session.headers["Authorization"] = f"Bearer {self._instance.api_key}"
         while not self._ended.wait(EVERY_S):
             usage = usage_by_name(self._instance.instance_id)
             self._note("rss", sum(used.rss_bytes for used in usage.values()))
             replicas = [used for name, used in usage.items() if name.startswith("ServeReplica:ingest")]
             self._note("rss of ingest replicas", sum(used.rss_bytes for used in replicas))
             try:
-                metrics = session.get(f"{self._instance.url}/metrics", timeout=30)
+                sums = scrape(self._instance, GAUGES)
             except requests.RequestException:
                 continue  # a part of the service was just killed
-            sums = dict.fromkeys(GAUGES, 0.0)
-            for name, value in _SAMPLE.findall(metrics.text):
-                sums[name] += float(value)
             for name, value in sums.items():
                 self._note(name, value)
 

@@ -34,18 +34,23 @@ BODY_BYTES_MAX: Final = 64 << 20
 
 INGEST_PATH: Final = "/api/v1/logs"
 
-# A replica that is busy says 429 and "Retry-After: 1": for so long HAProxy says it in the replica's place, to
-# large requests. That costs HAProxy microseconds; a replica a millisecond, which an overload does not spare.
-# Longer windows leave cores idle until the next request gets through, shorter ones spare the replica less.
-BUSY_MS: Final = 40
+# A replica says with each answer how many bytes of logs it has room for (`deployments/ingest.py`). HAProxy
+# counts down from it with each request that it passes on, and when nothing is left refuses large requests
+# itself: that costs HAProxy microseconds, a replica a millisecond, which an overload does not spare. What was
+# said counts for ROOM_MS, since no other answer may follow; a replica's own refusal, for BUSY_MS.
+ROOM_MS: Final = 1000
+BUSY_MS: Final = 100
 LARGE_BYTES: Final = 16 << 10
+ROOM_HEADER: Final = "X-Logray-Room"
 
 # `core/haproxy_statistics.py` takes what follows as the reason.
 REFUSED: Final = "logray-refused-"
 BUSY_BACKEND: Final = f"{REFUSED}busy"
 TOO_LARGE_BACKEND: Final = f"{REFUSED}too_large"
 
-BUSY_UNTIL: Final = "proc.logray_busy_until"
+ROOM: Final = "proc.logray_room"  # bytes
+ROOM_UNTIL: Final = "proc.logray_room_until"  # ms since 1970: what is said of it counts no longer
+BODY_BYTES: Final = "txn.logray_body_bytes"
 BUSY_BODY: Final = '{"error":"too many logs are coming in at once"}'
 UNAVAILABLE_BODY: Final = '{"error":"the service is starting or restarting, try again"}'
 TOO_LARGE_BODY: Final = f'{{"error":"the body is over {BODY_BYTES_MAX >> 20} MiB"}}'
@@ -72,7 +77,8 @@ def amend(config: str, unavailable_file: Path, bind: str | None) -> str:
         sections.pop(unwanted, None)
     sections["global"] = [
         *(_quieter(line) for line in sections["global"]),
-        f"    set-var {BUSY_UNTIL} int(0)",
+        f"    set-var {ROOM} int(0)",
+        f"    set-var {ROOM_UNTIL} int(0)",
     ]
     sections["defaults"] = [
         *(_error_file(line, unavailable_file) for line in sections["defaults"]),
@@ -85,7 +91,7 @@ def amend(config: str, unavailable_file: Path, bind: str | None) -> str:
         f"string '{UNAVAILABLE_BODY}'"
     ]
     for ingest in _ingest_backends(sections["frontend http_frontend"]):
-        sections[f"backend {ingest}"].insert(0, _remember_refusal())
+        sections[f"backend {ingest}"][:0] = _count_room()
     sections[f"backend {BUSY_BACKEND}"] = [
         "    http-request return status 429 content-type application/json hdr Retry-After 1 "
         f"string '{BUSY_BODY}'"
@@ -160,18 +166,26 @@ def _ingest_backends(frontend: list[str]) -> list[str]:
 
 
 def _refusals(ingest: str) -> list[str]:
-    rule = f"    use_backend {BUSY_BACKEND} if is_{ingest} METH_POST {{ date(0,ms),sub({BUSY_UNTIL}) lt 0 }}"
+    no_room = f"{{ var({ROOM}) -m int le 0 }} {{ date(0,ms),sub({ROOM_UNTIL}) lt 0 }}"
+    rule = f"    use_backend {BUSY_BACKEND} if is_{ingest} METH_POST {no_room}"
     return [
         f"{rule} {{ req.hdr_val(content-length) gt {LARGE_BYTES} }}",
         f"{rule} !{{ req.fhdr(content-length) -m found }}",
     ]
 
 
-def _remember_refusal() -> str:
-    return (
-        f"    http-response set-var({BUSY_UNTIL}) date({BUSY_MS},ms)"
-        " if { status 429 } { res.hdr(Retry-After) -m str 1 }"
-    )
+def _count_room() -> list[str]:
+    busy = "if { status 429 } { res.hdr(Retry-After) -m str 1 }"
+    told = f"if {{ res.hdr({ROOM_HEADER}) -m found }}"
+    return [
+        f"    http-request set-var({BODY_BYTES}) req.hdr_val(content-length)",
+        f"    http-request set-var({ROOM}) var({ROOM}),sub({BODY_BYTES})",
+        f"    http-response set-var({ROOM}) int(0) {busy}",
+        f"    http-response set-var({ROOM_UNTIL}) date({BUSY_MS},ms) {busy}",
+        f"    http-response set-var({ROOM}) res.hdr_val({ROOM_HEADER}) {told}",
+        f"    http-response set-var({ROOM_UNTIL}) date({ROOM_MS},ms) {told}",
+        f"    http-response del-header {ROOM_HEADER}",
+    ]
 
 
 def _keep_numbers_of_predecessor(arguments: list[str]) -> None:

@@ -11,24 +11,29 @@ import requests
 
 from cli.ports import free_ports
 from deployments.haproxy import amended_haproxy
+from deployments.ingest import ROOM_HEADER
 from tests.conditions import wait_until
 from tests.deployments.test_amended_haproxy import CONFIG
 
 ROOT = Path(__file__).parent.parent.parent
 LARGE = b"x" * (amended_haproxy.LARGE_BYTES + 1)
+ANSWERS_WITHIN_S = 5
 
 
 @dataclass
 class Replica:
-    """Answers as it is told, and counts what reached it."""
+    """Answers as it is told and when it may, and counts what reached it."""
 
     status: int = 202
     retry_after: str = ""
+    room: str = ""
     requests: int = 0
+    may_answer: threading.Event = field(default_factory=threading.Event)
     server: ThreadingHTTPServer = field(init=False)
 
     def __post_init__(self) -> None:
         replica = self
+        self.may_answer.set()
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -36,9 +41,11 @@ class Replica:
             def do_POST(self) -> None:
                 replica.requests += 1
                 self.rfile.read(int(self.headers["Content-Length"]))
+                replica.may_answer.wait(ANSWERS_WITHIN_S)
                 self.send_response(replica.status)
-                if replica.retry_after:
-                    self.send_header("Retry-After", replica.retry_after)
+                for name, value in (("Retry-After", replica.retry_after), (ROOM_HEADER, replica.room)):
+                    if value:
+                        self.send_header(name, value)
                 self.send_header("Content-Length", "0")
                 self.send_header("Connection", "close")  # or it would answer after its server is closed
                 self.end_headers()
@@ -91,7 +98,7 @@ class FrontDoor:
             process.wait()
 
     def post(self, body: bytes = b"small") -> requests.Response:
-        return requests.post(self.url, data=body, timeout=5)
+        return requests.post(self.url, data=body, timeout=ANSWERS_WITHIN_S)
 
     def _answers(self) -> bool:
         try:

@@ -1,6 +1,9 @@
 """A real HAProxy in front of a busy replica: it refuses in the replica's place, and only for a moment."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 from deployments.haproxy.amended_haproxy import BUSY_BODY
+from deployments.ingest import ROOM_HEADER
 from tests.conditions import wait_until
 from tests.deployments.front_door import LARGE, FrontDoor, Replica
 
@@ -23,3 +26,39 @@ def test_what_a_refusal_of_another_kind_says_reaches_the_client(door: FrontDoor,
     for _ in range(3):
         assert door.post(LARGE).headers["Retry-After"] == "5"
     assert replica.requests == 3
+
+
+def test_a_replica_without_room_gets_no_large_requests_until_it_has_room(
+    door: FrontDoor, replica: Replica
+) -> None:
+    replica.room = "0"
+    assert door.post(LARGE).status_code == 202
+    refused = door.post(LARGE)
+    assert (refused.status_code, refused.headers["Retry-After"], refused.text) == (429, "1", BUSY_BODY)
+    replica.room = "1"
+    assert door.post(b"small").status_code == 202
+    assert [door.post(LARGE).status_code for _ in range(3)] == [202, 202, 202]
+
+
+def test_what_is_under_way_is_taken_from_the_room(door: FrontDoor, replica: Replica) -> None:
+    replica.room = str(3 * len(LARGE))
+    told = door.post(LARGE)
+    assert ROOM_HEADER not in told.headers
+    replica.may_answer.clear()
+    with ThreadPoolExecutor(8) as clients:
+        under_way = [clients.submit(door.post, LARGE) for _ in range(8)]
+        # A replica that says nothing gets what it had room for; HAProxy answers the others at once.
+        wait_until(lambda: sum(answer.done() for answer in under_way) == 5)
+        wait_until(lambda: replica.requests == 1 + 3)
+        replica.may_answer.set()
+        assert sorted(answer.result().status_code for answer in under_way) == [202] * 3 + [429] * 5
+
+
+def test_a_replica_that_has_ended_gets_requests_again_without_an_answer(
+    door: FrontDoor, replica: Replica
+) -> None:
+    replica.room = "0"
+    assert door.post(LARGE).status_code == 202
+    assert door.post(LARGE).text == BUSY_BODY
+    replica.room = ""
+    wait_until(lambda: door.post(LARGE).status_code == 202, 2)

@@ -14,7 +14,7 @@ from core.errors import MalformedBody, Overloaded
 from core.limits import MIB
 from core.metrics import Metrics
 from core.settings import WalSettings
-from deployments.ingest import Bodies, Ingest
+from deployments.ingest import OFFERED_BYTES_MAX, ROOM_HEADER, Bodies, Ingest
 from storage.clickhouse import ClickHouse
 from storage.log_table import LogTables
 
@@ -102,6 +102,20 @@ def test_bodies_that_come_in_at_once_have_a_bound(metrics: Metrics) -> None:
 def test_a_body_of_unknown_length_counts_as_the_longest(metrics: Metrics) -> None:
     with pytest.raises(Overloaded), Bodies(metrics, 3 * MIB).room_for(request(b"")):
         pass
+
+
+async def test_an_answer_tells_haproxy_how_much_room_is_left(service: Service) -> None:
+    answer = await service.ingest.post_logs(request(b'{"timestamp": 1, "message": "a"}'))
+    assert answer.headers[ROOM_HEADER] == str(OFFERED_BYTES_MAX)
+
+
+def test_room_is_what_the_unstored_bodies_leave(metrics: Metrics) -> None:
+    bodies = Bodies(metrics)
+    with bodies.unstored(bytes(5 * MIB)):
+        assert bodies.room == OFFERED_BYTES_MAX - 5 * MIB
+        with bodies.unstored(bytes(10 * MIB)):
+            assert bodies.room == 0
+    assert bodies.room == OFFERED_BYTES_MAX
 
 
 def test_what_was_read_and_is_not_stored_has_a_bound(metrics: Metrics) -> None:
