@@ -248,6 +248,8 @@ class Supervisor:
             log.warning("the node %s left: its writers come back with it", gone)
             for number in self._cast.partitions.pop(gone):
                 self._cast.handles.pop(f"partition-writer-{number:03d}", None)
+            for number in range(self._settings.tcp.workers):
+                self._cast.handles.pop(tcp_listener_name(gone, number), None)
 
 
 def _is_writer(name: str) -> bool:

@@ -27,10 +27,13 @@ def main() -> None:
     from deployments.applications import drain
 
     ray.init(address=order.ray_address, namespace=NAMESPACE, log_to_driver=False)
-    drain()
-    if order.existing_cluster:
-        remove_from_cluster()
-    ray.shutdown()
+    try:
+        drain()
+    finally:
+        # What could not be written waits in the WAL: it keeps nothing running.
+        if order.existing_cluster:
+            remove_from_cluster()
+        ray.shutdown()
 
 
 def remove_from_cluster() -> None:

@@ -83,9 +83,9 @@ class HttpSettings(Section):
 
     host: str = "127.0.0.1"
     port: Port = 8080
-    replicas_min: Annotated[int, Field(ge=1, le=1024)] = 1
-    # By default one for two cores: the rest of them has to store what a replica takes in.
-    replicas_max: Annotated[int, Field(ge=1, le=1024)] = Field(default_factory=_replicas_max)
+    # On each node. By default one for two cores of the head: the rest has to store what a replica takes in.
+    replicas_min: Annotated[int, Field(ge=1, le=100)] = 1
+    replicas_max: Annotated[int, Field(ge=1, le=100)] = Field(default_factory=_replicas_max)
     requests_per_replica_max: Annotated[int, Field(ge=1)] = 256
 
     @model_validator(mode="after")

@@ -8,13 +8,15 @@ from ray import serve
 from ray.serve.schema import LoggingConfig
 from starlette.types import ASGIApp
 
+from actors.nodes import living_nodes
 from actors.placement import NAMESPACE, SUPERVISOR
 from actors.supervisor import start_supervisor
 from core.errors import LograyError
 from core.settings import Settings
 from deployments.access import hash_key
 from deployments.replica import ReplicaSettings, build_api, build_ingest
-from deployments.serving import start_serve
+from deployments.replica_counts import by_load, on_each_node
+from deployments.serving import in_cluster, start_serve
 
 APPLICATION_NAMES: Final = frozenset({"ingest", "api"})
 INGEST_PREFIX: Final = "/api/v1/logs"
@@ -82,12 +84,12 @@ def _ingest(settings: Settings, replica: ReplicaSettings) -> serve.Application:
         ray_actor_options={"num_cpus": INGEST_CPUS},
         max_ongoing_requests=http.requests_per_replica_max,
         autoscaling_config={
-            "min_replicas": http.replicas_min,
-            "max_replicas": http.replicas_max,
+            **by_load(http.replicas_min, http.replicas_max, len(living_nodes())),
             "target_ongoing_requests": INGEST_TARGET_REQUESTS,
             "upscale_delay_s": UPSCALE_AFTER_S,
             "downscale_delay_s": DOWNSCALE_AFTER_S,
         },
+        **_spread(http.replicas_max),
         graceful_shutdown_timeout_s=STOP_WITHIN_S,
         graceful_shutdown_wait_loop_s=1.0,
         health_check_period_s=HEALTH_CHECK_S,
@@ -105,7 +107,8 @@ def _api(settings: Settings, replica: ReplicaSettings) -> serve.Application:
     deployment: Any = serve.deployment(
         serve.ingress(build)(),
         name="api",
-        num_replicas=1,
+        autoscaling_config=on_each_node(len(living_nodes())),
+        **_spread(1),
         ray_actor_options={"num_cpus": API_CPUS},
         max_ongoing_requests=settings.http.requests_per_replica_max,
         graceful_shutdown_timeout_s=STOP_WITHIN_S,
@@ -114,3 +117,9 @@ def _api(settings: Settings, replica: ReplicaSettings) -> serve.Application:
     )
     application: serve.Application = deployment.bind()
     return application
+
+
+def _spread(most: int) -> dict[str, Any]:
+    # A node that comes back finds room for its replicas nowhere else. Alone, a replica that hangs is replaced
+    # before it has ended.
+    return {"max_replicas_per_node": most} if in_cluster() else {}

@@ -19,8 +19,7 @@ def start_serve(settings: Settings) -> None:
     belongs to Serve (the replicas' ports, the fallback proxy) stays on loopback too. In a cluster HAProxy
     on one node must reach the replicas on others.
     """
-    address: Callable[[], str] = ray.util.get_node_ip_address  # it has no types
-    on_loopback = address() == LOOPBACK
+    on_loopback = not in_cluster()
     serve.start(
         proxy_location=ProxyLocation.EveryNode,
         http_options=HTTPOptions(
@@ -29,3 +28,9 @@ def start_serve(settings: Settings) -> None:
             keep_alive_timeout_s=KEEP_ALIVE_S,
         ),
     )
+
+
+def in_cluster() -> bool:
+    """Whether other nodes may join: a Ray of our own is bound to loopback, and stays alone."""
+    address: Callable[[], str] = ray.util.get_node_ip_address  # it has no types
+    return address() != LOOPBACK
