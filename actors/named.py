@@ -1,13 +1,21 @@
 """Calling actors by their names: looked up once, and again whenever they were lost."""
 
 import asyncio
-from typing import Any
+from typing import Any, Protocol
 
 import ray
 from ray.exceptions import RayError, RayTaskError
 
 from actors.placement import NAMESPACE
 from core.errors import StorageUnavailable
+
+
+class Actors(Protocol):
+    """What NamedActors offers, for those whose tests bring actors of their own."""
+
+    async def ask(self, name: str, method: str, *arguments: Any) -> Any:
+        """The answer of an actor's method; raises StorageUnavailable while the actor is away."""
+        ...
 
 
 class NamedActors:

@@ -2,8 +2,9 @@
 
 import logging
 import os
-from typing import Any, Final, Protocol
+from typing import Final
 
+from actors.named import Actors
 from actors.placement import SUPERVISOR
 from actors.writer_client import RayWriter, WriterClient
 from core.clock import Clock
@@ -13,14 +14,6 @@ ASK_AGAIN_S: Final = 0.2  # while no partition is known: the service is starting
 REFRESH_S: Final = 10.0  # a node that joined brings further partitions
 
 log = logging.getLogger(__name__)
-
-
-class Actors(Protocol):
-    """The named actors (actors.named)."""
-
-    async def ask(self, name: str, method: str, *arguments: Any) -> Any:
-        """The answer of an actor's method; raises StorageUnavailable while it is away."""
-        ...
 
 
 class WriterDirectory:

@@ -98,6 +98,7 @@ class Node:
 @contextmanager
 def two_nodes() -> Iterator[tuple[list[Node], ClickHouse, str]]:
     """A service on two nodes that has started; the store, and the API key. Removes everything at the end."""
+    # Ray puts sockets below it, whose paths must be short, wherever TMPDIR is.
     with tempfile.TemporaryDirectory(prefix="logray-nodes-", dir="/tmp") as directory:
         folder = Path(directory)
         (folder / "data").mkdir()
@@ -109,7 +110,7 @@ def two_nodes() -> Iterator[tuple[list[Node], ClickHouse, str]]:
             with _store(folder / "store") as url:
                 key = secrets.token_urlsafe(24)
                 environment = _environment(folder / "data", url, key)
-                nodes += [Node(number, folder, environment) for number in (1, 2)]
+                nodes.extend(Node(number, folder, environment) for number in (1, 2))
                 head, other = nodes
                 head.start_ray()
                 other.start_ray(head)

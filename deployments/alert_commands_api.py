@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from actors.named import Actors
 from actors.placement import ALERT_SUPERVISOR
 from alerts.commands import Command, CommandKind
 from alerts.durations import duration_ns
@@ -20,7 +21,7 @@ from core.errors import InvalidRequest, LograyError, MalformedBody
 from core.limits import API_BODY_BYTES_MAX
 from deployments.alert_bodies import AcknowledgeBody, DurationBody, MuteBody, UserBody
 from deployments.alert_rules import AlertRules, rules_by_id
-from deployments.alert_states import SUPERVISOR_WITHIN_S, Actors
+from deployments.alert_states import SUPERVISOR_WITHIN_S
 from deployments.answers import read_body
 from query.times import read_time
 

@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any, Final, Protocol
+from typing import Final
 
+from actors.named import Actors
 from actors.placement import ALERT_SUPERVISOR
 from alerts.commands import apply_command
 from alerts.journal import Journal
@@ -14,14 +15,6 @@ from core.errors import LograyError
 SUPERVISOR_WITHIN_S: Final = 8.0  # to be told; it looks by itself otherwise
 LIVE_MAX: Final = 100  # rules whose actors are asked; of more at once the journal knows enough
 STATES_WITHIN_S: Final = 1.0  # of the rules' actors; the journal's states are at most 30 s old
-
-
-class Actors(Protocol):
-    """actors.named.NamedActors is one."""
-
-    async def ask(self, name: str, method: str, *arguments: Any) -> Any:
-        """The answer of an actor's method."""
-        ...
 
 
 class RuleStates:

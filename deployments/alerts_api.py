@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from actors.named import Actors
 from actors.placement import ALERT_SUPERVISOR
 from alerts.clickhouse_http import ClickHouseHttp, StoreUrl
 from alerts.definitions import Definition, Definitions
@@ -33,7 +34,7 @@ from deployments.alert_bodies import (
 from deployments.alert_commands_api import AlertCommandsApi
 from deployments.alert_objects_api import AlertObjectsApi
 from deployments.alert_rules import AlertRules, rules_by_id
-from deployments.alert_states import SUPERVISOR_WITHIN_S, Actors, RuleStates
+from deployments.alert_states import SUPERVISOR_WITHIN_S, RuleStates
 from deployments.answers import json_response, read_json
 from query.times import read_time
 

@@ -1,12 +1,13 @@
 """What watches the service: `/healthz`, `/readyz` and `/metrics`."""
 
 import asyncio
-from typing import Any, Final, Protocol
+from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from actors.named import Actors
 from actors.placement import METRICS_HUB, SUPERVISOR
 from core.clock import Clock
 from deployments.answers import json_response
@@ -14,14 +15,6 @@ from deployments.answers import json_response
 READY_CACHED_S: Final = 0.5  # many probes at once ask the actors once
 ANSWER_WITHIN_S: Final = 5.0
 METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
-
-
-class Actors(Protocol):
-    """Ray's named actors, as an HTTP replica calls them."""
-
-    async def ask(self, name: str, method: str, *arguments: Any) -> Any:
-        """The answer of an actor's method; StorageUnavailable while the actor is away."""
-        ...
 
 
 class HealthApi:
