@@ -24,7 +24,7 @@ from benchmarks.report import show
 from benchmarks.two_nodes import HTTP_PORT, TCP_PORT, Node, two_nodes
 from storage.clickhouse import ClickHouse
 
-DEAD_S: Final = 12.0
+DEAD_S: Final = 12.0  # long enough for the service to see that the node is gone, and to go on without it
 READY_WITHIN_S: Final = 90.0
 LOOK_AGAIN_S: Final = 0.5
 CONNECTIONS: Final = 8
@@ -68,7 +68,7 @@ def main() -> int:
         senders = [Sending(node, key, arguments.rate, arguments.duration) for node in (head, other)]
         for sender in senders:
             sender.start()
-        time.sleep(arguments.duration / 3)
+        time.sleep(arguments.duration / 3)  # the course of events: nothing is waited for
         other.kill()
         time.sleep(DEAD_S)
         other.start_ray(head)

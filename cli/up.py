@@ -27,6 +27,7 @@ Say = Callable[[str], None]
 
 START_WITHIN_S = 180.0  # the first start on a slow machine; a healthy one takes a tenth
 ANSWER_WITHIN_S = 10.0
+ASK_AGAIN_S = 0.1  # nothing tells from outside when it is ready
 LOG_TAIL_LINES = 25
 PHASES = {
     "ray": "Ray is up",
@@ -177,7 +178,7 @@ class _Start:
         while (answer := probe(url, ANSWER_WITHIN_S, key)).status != 200:
             if time.monotonic() > deadline_s:
                 raise self._failure(f"not ready within {START_WITHIN_S:.0f} s: {answer.reason}")
-            time.sleep(0.1)
+            time.sleep(ASK_AGAIN_S)
 
     def _progress(self, began_s: float, what: str) -> None:
         self.say(f"  {time.monotonic() - began_s:5.1f} s  {what}")

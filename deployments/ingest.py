@@ -14,6 +14,7 @@ from core.log_batch import LogBatch, Received
 from core.metric_names import BACKPRESSURE, DEAD_LETTERS, INGESTION_LATENCY, LOGS_INGESTED, REJECTED
 from core.metrics import Metrics
 from deployments.answers import json_response, read_body
+from deployments.haproxy.amended_haproxy import ROOM_HEADER
 from formats.content_encoding import decompress
 from formats.json_logs import ParsedLogs, parse_logs, unparseable
 
@@ -23,7 +24,6 @@ UNSTORED_BYTES_MAX: Final = 16 * MIB  # of one replica: as much as is stored in 
 # What HAProxy is told of it: enough to keep both cores busy, and an acknowledgement in an overload takes a
 # fifth of a second instead of half of one. The rest is for bursts and for requests that are on their way.
 OFFERED_BYTES_MAX: Final = 6 * MIB
-ROOM_HEADER: Final = "X-Logray-Room"  # for HAProxy, which takes it out of the answer
 
 
 class Writers(Protocol):
@@ -77,7 +77,7 @@ class Bodies:
 
     @property
     def room(self) -> int:
-        """Bytes of further bodies that had better not be refused before they reach this replica."""
+        """Bytes of further bodies that HAProxy may pass on to this replica."""
         return max(OFFERED_BYTES_MAX - self._unstored_bytes, 0)
 
     def _refuse_if_busy(self) -> None:

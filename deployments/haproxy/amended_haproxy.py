@@ -40,8 +40,10 @@ INGEST_PATH: Final = "/api/v1/logs"
 # said counts for ROOM_MS, since no other answer may follow; a replica's own refusal, for BUSY_MS.
 ROOM_MS: Final = 1000
 BUSY_MS: Final = 100
+# No request counts for more while it is under way: what it declares may be untrue, its key is not checked yet.
+COUNTED_BYTES_MAX: Final = 1 << 20
 LARGE_BYTES: Final = 16 << 10
-ROOM_HEADER: Final = "X-Logray-Room"
+ROOM_HEADER: Final = "X-Logray-Room"  # bytes; the client does not see it
 
 # `core/haproxy_statistics.py` takes what follows as the reason.
 REFUSED: Final = "logray-refused-"
@@ -176,10 +178,15 @@ def _refusals(ingest: str) -> list[str]:
 
 def _count_room() -> list[str]:
     busy = "if { status 429 } { res.hdr(Retry-After) -m str 1 }"
-    told = f"if {{ res.hdr({ROOM_HEADER}) -m found }}"
+    said = f"{{ res.hdr({ROOM_HEADER}) -m found }}"
+    told = f"if {said}"
     return [
         f"    http-request set-var({BODY_BYTES}) req.hdr_val(content-length)",
+        f"    http-request set-var({BODY_BYTES}) int({COUNTED_BYTES_MAX})"
+        f" if {{ var({BODY_BYTES}) -m int gt {COUNTED_BYTES_MAX} }}",
         f"    http-request set-var({ROOM}) var({ROOM}),sub({BODY_BYTES})",
+        # An answer that says nothing of it (a wrong key, no JSON): nothing of this request will be stored.
+        f"    http-response set-var({ROOM}) var({ROOM}),add({BODY_BYTES}) unless {said}",
         f"    http-response set-var({ROOM}) int(0) {busy}",
         f"    http-response set-var({ROOM_UNTIL}) date({BUSY_MS},ms) {busy}",
         f"    http-response set-var({ROOM}) res.hdr_val({ROOM_HEADER}) {told}",

@@ -11,7 +11,7 @@ import requests
 
 from cli.ports import free_ports
 from deployments.haproxy import amended_haproxy
-from deployments.ingest import ROOM_HEADER
+from deployments.haproxy.amended_haproxy import ROOM_HEADER
 from tests.conditions import wait_until
 from tests.deployments.test_amended_haproxy import CONFIG
 

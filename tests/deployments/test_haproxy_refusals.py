@@ -2,8 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
-from deployments.haproxy.amended_haproxy import BUSY_BODY
-from deployments.ingest import ROOM_HEADER
+from deployments.haproxy.amended_haproxy import BUSY_BODY, COUNTED_BYTES_MAX, ROOM_HEADER
 from tests.conditions import wait_until
 from tests.deployments.front_door import LARGE, FrontDoor, Replica
 
@@ -62,3 +61,23 @@ def test_a_replica_that_has_ended_gets_requests_again_without_an_answer(
     assert door.post(LARGE).text == BUSY_BODY
     replica.room = ""
     wait_until(lambda: door.post(LARGE).status_code == 202, 2)
+
+
+def test_a_request_that_is_not_stored_takes_no_room(door: FrontDoor, replica: Replica) -> None:
+    replica.room = str(2 * len(LARGE))
+    assert door.post(LARGE).status_code == 202
+    replica.room, replica.status = "", 401
+    assert [door.post(LARGE).status_code for _ in range(5)] == [401] * 5
+
+
+def test_one_request_under_way_does_not_take_all_the_room(door: FrontDoor, replica: Replica) -> None:
+    replica.room = str(2 * COUNTED_BYTES_MAX)
+    assert door.post(LARGE).status_code == 202
+    replica.may_answer.clear()
+    with ThreadPoolExecutor(2) as clients:
+        huge = clients.submit(door.post, bytes(4 * COUNTED_BYTES_MAX))
+        wait_until(lambda: replica.requests == 2)
+        large = clients.submit(door.post, LARGE)
+        wait_until(lambda: replica.requests == 3)
+        replica.may_answer.set()
+        assert (huge.result().status_code, large.result().status_code) == (202, 202)

@@ -14,7 +14,8 @@ from core.errors import MalformedBody, Overloaded
 from core.limits import MIB
 from core.metrics import Metrics
 from core.settings import WalSettings
-from deployments.ingest import OFFERED_BYTES_MAX, ROOM_HEADER, Bodies, Ingest
+from deployments.haproxy.amended_haproxy import ROOM_HEADER
+from deployments.ingest import OFFERED_BYTES_MAX, Bodies, Ingest
 from storage.clickhouse import ClickHouse
 from storage.log_table import LogTables
 
