@@ -40,7 +40,7 @@ INGEST_PATH: Final = "/api/v1/logs"
 # said counts for ROOM_MS, since no other answer may follow; a replica's own refusal, for BUSY_MS.
 ROOM_MS: Final = 1000
 BUSY_MS: Final = 100
-# No request counts for more while it is under way: what it declares may be untrue, its key is not checked yet.
+# No request counts for more while it is under way: what it declares may be untrue, its key is unchecked yet.
 COUNTED_BYTES_MAX: Final = 1 << 20
 LARGE_BYTES: Final = 16 << 10
 ROOM_HEADER: Final = "X-Logray-Room"  # bytes; the client does not see it
