@@ -14,6 +14,7 @@ from typing import Any, Final
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
 from core.errors import SettingsError, StorageError, StorageUnavailable
+from core.limits import LARGE_STATEMENTS
 from storage.transient_codes import TRANSIENT_CODES
 
 CONNECT_TIMEOUT_S: Final = 5.0
@@ -76,6 +77,7 @@ class ClickHouseHttp:
         settings = {
             "output_format_json_quote_64bit_integers": 0,
             "max_execution_time": timeout_s,
+            **LARGE_STATEMENTS,
             "wait_end_of_query": 1,
         }
         answer = self._run(f"{sql} FORMAT JSONCompact".encode(), parameters or {}, settings, timeout_s)

@@ -23,7 +23,7 @@ NEW_VALUES_SHOWN: Final = 10
 TIME_COLUMNS: Final = {"ingest": "ingested_at", "event": "timestamp"}
 _SAMPLE_COLUMNS: Final = (
     "toUnixTimestamp64Nano(timestamp) AS timestamp_ns, formatDateTime(timestamp, '%FT%TZ') AS time,"
-    " seq, level, service, message, attributes"
+    " seq, level, service, message, concat(fields, long_fields) AS fields"
 )
 
 

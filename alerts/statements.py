@@ -11,6 +11,7 @@ from alerts.journal import Store
 from alerts.rule import Rule
 from alerts.schedule import Window
 from core.errors import StorageError, StorageUnavailable
+from core.packed_fields import unpack_fields
 
 GROUPS_MAX: Final = (
     1000  # of one rule, the largest of a window; further ones are not looked at, and that is said
@@ -88,7 +89,7 @@ def _reading(rule: Rule, row: Mapping[str, Any]) -> Reading:
 def _log(row: Mapping[str, Any]) -> dict[str, Any]:
     log: dict[str, Any] = {"_id": f"{row['timestamp_ns']:016x}-{row['seq']:016x}", "timestamp": row["time"]}
     log |= {name: _cut(row[name]) for name in ("level", "service", "message") if row[name]}
-    for name, text in row["attributes"].items():
+    for name, text in unpack_fields(row["fields"]).items():
         if name not in log:
             log[name] = _value(text)
     return log

@@ -8,9 +8,11 @@ from typing import Final
 
 from benchmarks.corpus import LOGS_PER_REQUEST
 from core.errors import StorageUnavailable
+from core.packed_fields import prefix, value_sql
 from storage.clickhouse import ClickHouse
 
 STORED_WITHIN_S: Final = 300.0
+REQUEST_ID: Final = value_sql(f"'{prefix('request_id')}'")  # as JSON text
 POLL_S: Final = 0.2  # each look is a statement: more would be a load of its own
 
 
@@ -69,7 +71,7 @@ class Ledger:
         number = "reinterpretAsUInt64(reverse(unhex(concat('0000', substring(id, 5)))))"
         sql = (
             f"SELECT intDiv({number}, 1000) AS request, count() AS logs, uniqExact(id) AS ids "
-            "FROM (SELECT trim(BOTH '\"' FROM attributes['request_id']) AS id "
+            f"FROM (SELECT trim(BOTH '\"' FROM {REQUEST_ID}) AS id "
             f"{self._of_this_run}) GROUP BY request"
         )
         stored = {int(r): (int(n), int(ids)) for r, n, ids in store.query(sql, {"run": self._prefix}).rows}
@@ -84,7 +86,7 @@ class Ledger:
 
     @property
     def _of_this_run(self) -> str:
-        return "FROM logs WHERE startsWith(attributes['request_id'], {run:String})"
+        return f"FROM logs WHERE startsWith({REQUEST_ID}, {{run:String}})"
 
 
 def wait_until_stored(all_stored: Callable[[], bool]) -> float:

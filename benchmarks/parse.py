@@ -16,6 +16,7 @@ from isal import igzip
 
 from benchmarks.corpus import LOGS_PER_REQUEST, build_requests
 from core.log_batch import Received
+from core.packed_fields import unpack_fields
 from formats.columns import LogColumns
 from formats.content_encoding import decompress
 from formats.framing import Splitter
@@ -57,7 +58,7 @@ def syslog(body: bytes) -> None:
 
 def restore(rows: list[dict[str, Any]]) -> None:
     for row in rows:
-        restore_json(row)
+        restore_json({**row, "attributes": unpack_fields(row["fields"] + row["long_fields"])})
 
 
 def measure(way: Callable[[Any], None], bodies: Iterable[Any], rounds: int) -> float:
@@ -79,7 +80,7 @@ def as_syslog(body: bytes, form: str) -> bytes:
 def as_rows(body: bytes) -> list[dict[str, Any]]:
     logs: Any = parse_logs(body, None, RECEIVED).batch.logs
     times = logs.column("timestamp").cast(pa.int64()).to_pylist()
-    rows = zip(logs.to_pylist(maps_as_pydicts="strict"), times, strict=True)
+    rows = zip(logs.to_pylist(), times, strict=True)
     return [{**row, "timestamp_ns": at, "ingested_at_ns": at, "seq": n} for n, (row, at) in enumerate(rows)]
 
 

@@ -34,7 +34,7 @@ OWN_MERGES: Final = ("max_bytes_to_merge_at_max_space_in_pool", "max_bytes_to_me
 STATUS_CODES: Final = ([200, 201, 204, 301, 404, 500, 503], [70, 8, 6, 3, 8, 3, 2])
 
 FILL: Final = """
-INSERT INTO logs (timestamp, seq, level, service, message, attributes, shape, ingested_at, source_ip, method)
+INSERT INTO logs (timestamp, seq, level, service, message, fields, shape, ingested_at, source_ip, method)
 WITH
     x -> sipHash64(number, x) AS draw,
     (x, weights) -> arrayFirstIndex(bound -> bound > draw(x) % arraySum(weights), arrayCumSum(weights))
@@ -51,7 +51,7 @@ SELECT
     {levels:Array(String)}[shape_number],
     {services:Array(String)}[draw(4) % 20 + 1],
     replaceOne({messages:Array(String)}[shape_number], '{n}', n),
-    CAST(arrayFilter(pair -> pair.2 != '', [
+    arrayStringConcat(arrayMap(pair -> if(pair.2 = '', '', concat('\\x1f"', pair.1, '":', pair.2)), [
         ('request_id', concat('"', lower(leftPad(hex(number), 16, '0')), '"')),
         ('host', concat('"node-', leftPad(toString(draw(5) % 50), 2, '0'), '"')),
         ('status_code', toString({codes:Array(UInt16)}[choice(6, {code_weights:Array(UInt64)})])),
@@ -60,7 +60,7 @@ SELECT
         ('region', ['"eu-1"', '"us-1"', '"ap-1"'][draw(8) % 3 + 1]),
         ('user_id', if(toUInt64(n) % 3 = 0, n, '')),
         ('retry', if(toUInt64(n) % 5 = 0, 'true', ''))
-    ]), 'Map(LowCardinality(String), String)'),
+    ])),
     '',
     at + toIntervalMillisecond(300),
     concat('10.0.0.', toString(draw(9) % 40)),

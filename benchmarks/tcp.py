@@ -18,16 +18,13 @@ from typing import Any, Final
 
 from benchmarks.corpus import build_requests, calibrate
 from benchmarks.instance import Instance, running_instance, temporary_instance
-from benchmarks.ledger import wait_until_stored
+from benchmarks.ledger import REQUEST_ID, wait_until_stored
 from benchmarks.processes import usage_by_name
 from benchmarks.tcp_load import KINDS, TcpLoad, build_blocks
 
 BLOCKS: Final = 32
 # Where a line's id is: the same expression counts lines that are missing and lines that are there twice.
-ID: Final = (
-    "if(mapContains(attributes, 'request_id'), trim(BOTH '\"' FROM attributes['request_id']), "
-    "right(message, 16))"
-)
+ID: Final = f"if({REQUEST_ID} != '', trim(BOTH '\"' FROM {REQUEST_ID}), right(message, 16))"
 
 
 def main() -> int:

@@ -38,3 +38,9 @@ QUERY_SIGNS_MAX: Final = 2048  # operators, signs and parentheses
 QUERY_WILDCARDS_MAX: Final = 32  # `*` and `?`, in all its patterns
 QUERY_REGEXES_MAX: Final = 8
 REGEX_CHARACTERS_MAX: Final = 1000
+# Settings of ClickHouse for what such a query becomes in SQL: its own limits are lower.
+LARGE_STATEMENTS: Final = {
+    "max_query_size": 4 * MIB,
+    "max_ast_elements": 500_000,
+    "max_expanded_ast_elements": 2_000_000,
+}

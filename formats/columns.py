@@ -10,7 +10,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from core.limits import DEAD_LETTER_RAW_BYTES_MAX
-from core.log_batch import DEAD_LETTER_SCHEMA, LOG_SCHEMA, NAMES, NANOSECONDS, LogBatch, Received
+from core.log_batch import DEAD_LETTER_SCHEMA, LOG_SCHEMA, NANOSECONDS, LogBatch, Received
+from core.packed_fields import pack_fields
 
 
 class LogColumns:
@@ -24,9 +25,8 @@ class LogColumns:
         self._levels: list[str] = []
         self._services: list[str] = []
         self._messages: list[str] = []
-        self._offsets: list[int] = [0]
-        self._names: list[str] = []
-        self._values: list[str] = []
+        self._fields: list[str] = []
+        self._long_fields: list[str] = []
         self._shapes: list[str] = []
         self._reasons: list[str] = []
         self._raws: list[bytes] = []
@@ -53,14 +53,13 @@ class LogColumns:
         shape: str = "",
     ) -> None:
         """Add one log: attribute names as stored (formats.attributes), their values as JSON text."""
-        assert len(names) == len(values)
+        packed = pack_fields(names, values)
         self._timestamps.append(timestamp_ns)
         self._levels.append(level)
         self._services.append(service)
         self._messages.append(message)
-        self._names.extend(names)
-        self._values.extend(values)
-        self._offsets.append(len(self._names))
+        self._fields.append(packed.fields)
+        self._long_fields.append(packed.long_fields)
         self._shapes.append(shape)
 
     def reject(self, reason: str, raw: bytes) -> None:
@@ -80,11 +79,8 @@ class LogColumns:
             pa.array(self._levels, pa.string()),
             pa.array(self._services, pa.string()),
             pa.array(self._messages, pa.string()),
-            map_column(
-                pa.array(self._offsets, pa.int32()),
-                pa.array(self._names, NAMES),
-                pa.array(self._values, pa.string()),
-            ),
+            pa.array(self._fields, pa.string()),
+            pa.array(self._long_fields, pa.string()),
             pa.array(self._shapes, pa.string()),
             received,
         )
@@ -112,19 +108,13 @@ def in_order(rows: list[pa.RecordBatch], places: NDArray[np.int64]) -> pa.Record
     return joined
 
 
-def map_column(offsets: pa.Array[Any], names: pa.Array[Any], values: pa.Array[Any]) -> pa.MapArray[Any, Any]:
-    """The attributes: `offsets` (int32, one more than rows) into the NAMES and the values of all rows."""
-    from_arrays: Any = pa.MapArray.from_arrays  # its stubs know int64 offsets only
-    column: pa.MapArray[Any, Any] = from_arrays(offsets, names, values)
-    return column
-
-
 def log_rows(
     timestamps: pa.Array[Any],
     levels: pa.Array[Any],
     services: pa.Array[Any],
     messages: pa.Array[Any],
-    attributes: pa.MapArray[Any, Any],
+    fields: pa.Array[Any],
+    long_fields: pa.Array[Any],
     shapes: pa.Array[Any],
     received: Received,
 ) -> pa.RecordBatch:
@@ -136,7 +126,8 @@ def log_rows(
             levels,
             services,
             messages,
-            attributes,
+            fields,
+            long_fields,
             shapes,
             pa.repeat(pa.scalar(received.at_ns, NANOSECONDS), rows),
             pa.repeat(pa.scalar(received.source_ip, pa.string()), rows),

@@ -16,8 +16,8 @@ from core.errors import RejectedRecord
 from core.levels import DEFAULT_LEVEL
 from core.limits import FIELD_NAME_BYTES_MAX
 from core.log_batch import NANOSECONDS, Received
-from formats.attributes import canonical
-from formats.columns import log_rows, map_column
+from formats.columns import log_rows
+from formats.json_fields import field_columns
 from formats.json_names import Names, find_names, find_steps, past_limits, unescaped
 from formats.json_record import read_level
 from formats.json_scan import Fields, Flags, Positions, find_fields, slices
@@ -122,18 +122,13 @@ def _logs(fields: Fields, names: Names, received: Received) -> tuple[pa.RecordBa
     leaves = numbers >= len(_COLUMNS)
     if fields.depth is not None:
         leaves &= fields.end > fields.start
-    attributes = np.flatnonzero(leaves)
-    offsets = np.zeros(fields.objects + 1, np.int32)
-    np.cumsum(np.bincount(fields.object[attributes], minlength=fields.objects), out=offsets[1:])
-    which: Any = pa.array(numbers[attributes].astype(np.int32))
-    names_of = pa.DictionaryArray.from_arrays(which, pa.array(names.names, pa.string()))
     return (
         log_rows(
             pa.array(times, NANOSECONDS),
             levels,
             _spread(_decoded(fields, _texts(fields, services)), fields.object[services], fields.objects, ""),
             _decoded(fields, _texts(fields, messages)),
-            map_column(pa.array(offsets), names_of, _values(fields, attributes)),
+            *field_columns(fields, names, np.flatnonzero(leaves)),
             shape_column(fields, numbers, len(_COLUMNS)),
             received,
         ),
@@ -187,20 +182,6 @@ def _spread(values: Any, owners: Positions, rows: int, default: str) -> Any:
     sources = np.full(rows, -1)
     sources[owners] = np.arange(len(values))
     return pc.fill_null(values.take(pa.array(sources, mask=sources < 0)), default)
-
-
-def _values(fields: Fields, places: Positions) -> Any:
-    """The JSON texts of some fields, as formats.attributes.canonical writes them."""
-    values: Any = slices(fields, fields.start, fields.end, places)
-    doubtful = []
-    if b"\\" in fields.text:
-        doubtful = [pc.match_substring(values, escape) for escape in ("\\u", "\\/")]
-    if fields.depth is not None:
-        doubtful.append(pc.and_(pc.starts_with(values, "["), pc.match_substring(values, "{")))
-    for flags in doubtful:
-        texts = values.filter(flags).to_pylist()
-        values = _replaced(values, flags, [canonical(text, 1) for text in texts])
-    return values
 
 
 def _replaced(texts: Any, flags: Any, replacements: list[str]) -> Any:

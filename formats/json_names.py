@@ -27,10 +27,14 @@ _PATHS_BYTES_MAX: Final = REQUEST_FLATTENED_BYTES_MAX // 2
 
 
 class Names(NamedTuple):
-    """The number of each field's name, and the names: first those of the log's own columns."""
+    """The number of each field's name, and the names: first those of the log's own columns.
+
+    `verbatim` tells that those of the outermost fields stand in the text as they are stored.
+    """
 
     numbers: Positions
     names: list[str]
+    verbatim: bool
 
 
 class Step(NamedTuple):
@@ -71,11 +75,13 @@ def find_names(fields: Fields, steps: list[Step], odd: Flags, columns: Sequence[
     """Number the names as they are stored; nested ones are paths. Those of odd records do not matter."""
     encoded: Any = slices(fields, fields.name_start, fields.name_end).dictionary_encode()
     known = {name: number for number, name in enumerate(columns)}
-    own = [unescaped(name) for name in encoded.dictionary.to_pylist()]
+    written = encoded.dictionary.to_pylist()
+    own = [unescaped(name) for name in written]
+    verbatim = written == [stored_name(name) for name in own]
     outermost = np.array([known.setdefault(stored_name(name), len(known)) for name in own], np.int64)
     codes = encoded.indices.to_numpy()
     if not len(codes):
-        return Names(outermost[codes], list(known))
+        return Names(outermost[codes], list(known), verbatim)
     numbers = outermost[codes]
     paths = list(known)
     for step in steps:
@@ -85,7 +91,7 @@ def find_names(fields: Fields, steps: list[Step], odd: Flags, columns: Sequence[
         below = [f"{paths[pair // len(own)]}.{own[pair % len(own)]}" for pair in pairs.tolist()]
         numbers[here] = np.array([known.setdefault(path, len(known)) for path in below], np.int64)[places]
         paths = list(known)
-    return Names(numbers, paths)
+    return Names(numbers, paths, verbatim)
 
 
 def unescaped(text: str) -> str:

@@ -1,6 +1,6 @@
 """The way back: a row of the log table as the flat object that was sent, with its metadata beside it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
@@ -11,8 +11,6 @@ from formats.timestamps import format_timestamp
 # Shapes repeat from log to log; larger ones than this are read each time, so that the cache stays small.
 _CACHED_SHAPES: Final = 4096
 _CACHED_SHAPE_CHARACTERS_MAX: Final = 2048
-
-Attributes = Mapping[str, str] | Iterable[tuple[str, str]]
 
 
 class _Member(NamedTuple):
@@ -47,14 +45,13 @@ def restore_json(row: Mapping[str, Any]) -> bytes:
     return orjson.dumps(restore_log(row))
 
 
-def restore_attributes(attributes: Attributes, shape: str) -> dict[str, orjson.Fragment]:
+def restore_attributes(attributes: Mapping[str, str], shape: str) -> dict[str, orjson.Fragment]:
     """The additional fields as they were sent, nested again by the shape (formats.attributes)."""
-    texts = dict(attributes)
     if not shape:
-        return {name: orjson.Fragment(text) for name, text in texts.items()}
+        return {name: orjson.Fragment(text) for name, text in attributes.items()}
     members = _cached_members(shape) if len(shape) <= _CACHED_SHAPE_CHARACTERS_MAX else _members(shape)
     return {
-        name: orjson.Fragment(template % tuple([texts.get(leaf, "null") for leaf in leaves]))
+        name: orjson.Fragment(template % tuple([attributes.get(leaf, "null") for leaf in leaves]))
         for name, template, leaves in members
     }
 

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import orjson
 
+from core.packed_fields import unpack_fields
 from formats.restore import restore_log
 from query.search import Position
 
@@ -25,8 +26,11 @@ LOG_NAMES: Final = (
 
 
 def stored_rows(rows: Sequence[Sequence[Any]]) -> list[dict[str, Any]]:
-    """The rows of a page by column name."""
-    return [dict(zip(LOG_NAMES, row, strict=True)) for row in rows]
+    """The rows of a page by column name; `attributes` maps names to JSON texts."""
+    named = [dict(zip(LOG_NAMES, row, strict=True)) for row in rows]
+    for row in named:
+        row["attributes"] = unpack_fields(row["attributes"])
+    return named
 
 
 def position(row: Row) -> Position:

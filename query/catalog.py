@@ -1,8 +1,8 @@
 """The field catalog: the one place that knows where a field lives, what it is and what the index has of it.
 
-The columns that every log has are in FIELDS; every other field is a key of the map `attributes`, whose
-values are JSON text (`"5000"` with its quotes is a string, `5000` a number). Operators may give some of those
-a column of their own with the same text (storage.own_columns).
+The columns that every log has are in FIELDS; every other field is one of the packed fields
+(core.packed_fields), whose values are JSON text (`"5000"` with its quotes is a string, `5000` a number).
+Operators may give some of those a column of their own with the same text (storage.own_columns).
 """
 
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ from typing import Final, Protocol
 import orjson
 
 from core.own_columns import own_column
+from core.packed_fields import prefix, value_sql
 
 TOKENS_COLUMN: Final = "tokens"
-TOKEN_VALUE_BYTES: Final = 128  # of a value's JSON text that its token holds
 
 
 class Bind(Protocol):
@@ -42,9 +42,9 @@ class Field:
 
     name: str
     kind: Kind
-    column: str | None = None  # None: the key `name` of the map
+    column: str | None = None  # None: one of the packed fields
     indexed: bool = (
-        True  # the tokens have `=name=value`, of arrays `=name:element`; of the message, its words
+        True  # the tokens have `"name":value`, of arrays `"name"[element`; of the message, its words
     )
     in_rollup: bool = False  # a dimension of the rollup per minute
     in_sort_key: bool = False  # a condition on the column skips granules
@@ -53,15 +53,15 @@ class Field:
         """The expression of the value."""
         if self.column is not None:
             return self.column
-        return own_column(self.name) if self.name in bind.columns else f"attributes[{bind(self.name)}]"
+        return own_column(self.name) if self.name in bind.columns else value_sql(bind(prefix(self.name)))
 
     def token(self, value: str) -> str:
         """The index's token of a value: JSON text for a JSON field, the plain text for others."""
-        return f"={self.name}={value}"
+        return f"{json_string(self.name)}:{value}"
 
     def element_token(self, value: str) -> str:
         """The index's token of an element of the array that a JSON field holds."""
-        return f"={self.name}:{value}"
+        return f"{json_string(self.name)}[{value}"
 
 
 FIELDS: Final = {

@@ -1,4 +1,4 @@
-"""Finds the fields that deserve a column of their own: those that searches keep reading from the map."""
+"""Finds the fields that deserve a column of their own: those that searches keep reading from all fields."""
 
 import re
 from collections import OrderedDict
@@ -7,19 +7,20 @@ from typing import Final
 
 from core.clock import Clock
 from core.own_columns import OWN_COLUMN_NAME
+from core.packed_fields import name_in
 from query.session import Ran
 from query.statement import Statement
 
-ROWS_MIN: Final = 5_000_000  # read by one statement: fewer are fast from the map
+ROWS_MIN: Final = 5_000_000  # read by one statement: fewer are fast as they are
 ASKED_MIN: Final = 5  # statements in a day
 FORGET_AFTER_S: Final = 86_400.0
 FIELDS_MAX: Final = 1000  # that are remembered
 
-_FROM_MAP: Final = re.compile(r"attributes\[\{(\w+):String\}\]")
+_READ: Final = re.compile(r"splitByString\(\{(\w+):String\}, concat\(fields")  # core.packed_fields.value_sql
 
 
 class ColumnChoice:
-    """How often each field was read from the map for many logs."""
+    """How often each field was read from the packed fields for many logs."""
 
     def __init__(self, clock: Clock, rows_min: int = ROWS_MIN) -> None:
         self._clock, self._rows_min = clock, rows_min
@@ -48,6 +49,6 @@ class ColumnChoice:
 
 
 def fields_of(statement: Statement) -> list[str]:
-    """The fields whose values a statement reads from the map."""
-    places = dict.fromkeys(_FROM_MAP.findall(statement.sql))
-    return [str(statement.parameters[place]) for place in places]
+    """The fields whose values a statement reads from the packed fields."""
+    places = dict.fromkeys(_READ.findall(statement.sql))
+    return [name_in(statement.parameters[place]) for place in places]

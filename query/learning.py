@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from core.errors import SearchTimeout
+from core.packed_fields import TOKEN_VALUE_BYTES
 from query.ast import And, FieldExists, Leaf, MatchAll, Node, Not, Or, Words
-from query.catalog import TOKEN_VALUE_BYTES, Kind, field_named
+from query.catalog import Kind, field_named
 from query.index_count import EVERY, Sum, Tokens, index_sum
 from query.known import Filter, Known
 from query.plan.facts import Part, TableFacts

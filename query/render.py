@@ -29,7 +29,7 @@ LOG_COLUMNS: Final = (
     "level",
     "service",
     "message",
-    "attributes",
+    "concat(fields, long_fields)",
     "shape",
     "toUnixTimestamp64Nano(ingested_at)",
     "source_ip",

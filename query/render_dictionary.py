@@ -2,8 +2,9 @@
 
 from datetime import UTC, datetime
 
+from core.packed_fields import TOKEN_VALUE_BYTES
 from query.ast import MatchAll
-from query.catalog import TOKEN_VALUE_BYTES, field_named
+from query.catalog import field_named
 from query.known import Filter
 from query.plan.nodes import DAYS_END_NS, DictionaryValues, Groups, ValueKey
 from query.render import piece_select

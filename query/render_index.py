@@ -4,8 +4,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from core.packed_fields import TOKEN_VALUE_BYTES
 from query.ast import And, FieldExists, Leaf, MatchAll, Not, Or, Regex, Wildcard, Words
-from query.catalog import TOKEN_VALUE_BYTES, TOKENS_COLUMN, Field, Kind, field_named
+from query.catalog import TOKENS_COLUMN, Field, Kind, field_named
 from query.index_count import Tokens
 from query.known import Filter
 from query.render_test import Tested, value_test
@@ -71,7 +72,7 @@ def _expansion(place: int, leaf: Leaf, index: str, tokens_max: int, bind: Binds)
     field = field_named(leaf.field)
     if isinstance(leaf, Wildcard) and field.kind is Kind.MESSAGE:
         words = bind(sequence_regex(word_patterns(leaf.pattern)))
-        cut, where = "0", f"(token < '=' OR token >= '>') AND match(token, {words})"
+        cut, where = "0", f"(token < '\"' OR token >= '#') AND match(token, {words})"
     else:
         assert isinstance(leaf, Tested)
         values = _values(leaf, field, bind)

@@ -3,8 +3,9 @@
 from typing import Final
 
 from core.limits import TIMESTAMP_NS_MAX
+from core.packed_fields import TOKEN_VALUE_BYTES
 from query.ast import Compare, FieldEquals, FieldExists, Leaf, MatchAll, Range, Wildcard, Words
-from query.catalog import TOKEN_VALUE_BYTES, TOKENS_COLUMN, Field, Kind, field_named
+from query.catalog import TOKENS_COLUMN, Field, Kind, field_named
 from query.level_sets import levels_of
 from query.literals import read_id
 from query.pattern import Glob, Pattern

@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol
 
 from core.clock import Clock
 from core.errors import SearchTimeout, StorageError
+from core.limits import LARGE_STATEMENTS
 from query.remembered import Remembered
 from query.statement import Statement
 
@@ -139,7 +140,7 @@ class Session:
 
     async def _result(self, statement: Statement, remaining_s: float) -> Result:
         query_id = f"logray-search-{uuid.uuid4()}"
-        settings = {**statement.settings}
+        settings = {**LARGE_STATEMENTS, **statement.settings}
         settings["max_execution_time"] = min(remaining_s, settings.get("max_execution_time", remaining_s))
         future = self.executor.submit(
             self.store.query, statement.sql, statement.parameters, settings, query_id

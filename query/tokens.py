@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
+from core.packed_fields import TOKEN_VALUE_BYTES
 from query.ast import And, Compare, FieldEquals, Leaf, Node, Not, Or, Range, Wildcard, Words
-from query.catalog import TOKEN_VALUE_BYTES, Kind, field_named, json_string
+from query.catalog import Kind, field_named, json_string
 from query.known import NOTHING, Known
 from query.level_sets import levels_of
 from query.literals import json_spellings

@@ -1,17 +1,18 @@
-"""Gives fields a column of their own: what scans them reads one small column instead of the whole map."""
+"""Gives fields a column of their own: what scans them reads one small column instead of all fields."""
 
 from collections.abc import Iterable
 from typing import Final
 
 from core.own_columns import OWN_COLUMN_PREFIX, own_column
+from core.packed_fields import prefix, value_sql
 from storage.clickhouse import ClickHouse
 from storage.migrations import render
 
 # Few different values are what such a field has: the table keeps each once a block. What is inserted without
-# the column is read through its DEFAULT, from the map.
+# the column is read through its DEFAULT, from the packed fields.
 ADD: Final = (
     "ALTER TABLE {{local:logs}} {{on_cluster}} ADD COLUMN IF NOT EXISTS {column} LowCardinality(String)"
-    " DEFAULT attributes['{field}'] CODEC(Default)"
+    " DEFAULT {value} CODEC(Default)"
 )
 ADD_DISTRIBUTED: Final = (
     "ALTER TABLE logs {{on_cluster}} ADD COLUMN IF NOT EXISTS {column} LowCardinality(String)"
@@ -38,6 +39,6 @@ def add_own_columns(clickhouse: ClickHouse, fields: Iterable[str], cluster: str 
     missing = [field for field in dict.fromkeys(fields) if field not in there]
     for field in missing:
         for template in (ADD, *([ADD_DISTRIBUTED] if cluster else []), FILL):
-            statement = template.format(column=own_column(field), field=field)
+            statement = template.format(column=own_column(field), value=value_sql(f"'{prefix(field)}'"))
             clickhouse.command(render(statement, cluster, clickhouse.database))
     return missing

@@ -31,6 +31,7 @@ from storage.embedded.workers import Busy, Workers
 logger = logging.getLogger(__name__)
 
 SLOW_CLIENT_S: Final = 120  # a client that takes nothing for so long has its query stopped
+URI_BYTES_MAX: Final = 1 << 20  # as http_max_uri_size has it: parameters stand in it
 STOP_WITHIN_S: Final = 2.0
 KILL_AGAIN_S: Final = 0.05  # a query that is being parsed cannot be killed yet
 
@@ -66,6 +67,7 @@ class Server:
             app,
             handler_cancellation=True,  # a query ends when its client goes away
             auto_decompress=False,
+            max_line_size=URI_BYTES_MAX,
             access_log=None,
             shutdown_timeout=STOP_WITHIN_S,
         )

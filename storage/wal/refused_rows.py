@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from core.errors import StorageError
 from core.limits import DEAD_LETTER_RAW_BYTES_MAX
 from core.log_batch import DEAD_LETTER_SCHEMA
+from core.packed_fields import unpack_fields
 from storage.wal.store import ROW_CODES, will_pass
 
 INSERTS_MAX: Final = 4096  # of one split: past it a refused slice is given up whole
@@ -91,13 +92,14 @@ def _as_json(rows: pa.Table) -> list[bytes]:
     # Nested fields stay flat (`user.id`): their shape is of no use to a reader of the dead letter.
     times = pc.cast(rows.column("timestamp"), pa.int64()).to_pylist()
     levels, services = rows.column("level").to_pylist(), rows.column("service").to_pylist()
-    messages, attributes = rows.column("message").to_pylist(), rows.column("attributes").to_pylist()
+    messages = rows.column("message").to_pylist()
+    short, long = rows.column("fields").to_pylist(), rows.column("long_fields").to_pylist()
     return [
         orjson.dumps(
             {"timestamp": time, "level": level, "service": service, "message": message}
-            | {name: orjson.Fragment(value) for name, value in fields or ()}
+            | {name: orjson.Fragment(value) for name, value in unpack_fields(fields + long_fields).items()}
         )
-        for time, level, service, message, fields in zip(
-            times, levels, services, messages, attributes, strict=True
+        for time, level, service, message, fields, long_fields in zip(
+            times, levels, services, messages, short, long, strict=True
         )
     ]

@@ -14,6 +14,7 @@ from alerts.compile import compile_rule
 from alerts.evaluation import Evaluation, Reading
 from alerts.order import RuleOrder
 from alerts.rule import SECOND_NS, Condition, Rule, Target, Threshold
+from core.packed_fields import pack_fields
 from storage.clickhouse import ClickHouse
 from storage.log_table import LOGS_SCHEMA, insert_logs
 
@@ -97,7 +98,9 @@ def put_logs(clickhouse: ClickHouse, logs: Iterable[dict[str, Any]]) -> None:
                 "level": fields.pop("level", "error"),
                 "service": fields.pop("service", "api"),
                 "message": fields.pop("message", "it failed"),
-                "attributes": [(name, orjson.dumps(value).decode()) for name, value in fields.items()],
+                **pack_fields(
+                    [*fields], [orjson.dumps(value).decode() for value in fields.values()]
+                )._asdict(),
                 "shape": "",
                 "source_ip": "127.0.0.1",
                 "method": "http",

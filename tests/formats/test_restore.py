@@ -41,14 +41,6 @@ def test_a_log_without_a_service_has_none() -> None:
 
 
 @pytest.mark.parametrize(
-    "attributes", [{"a": "1", "b": '"x"'}, [("a", "1"), ("b", '"x"')]], ids=["map", "pairs"]
-)
-def test_attributes_may_be_a_map_or_pairs(attributes: Any) -> None:
-    found = json.loads(restore_json({**ROW, "attributes": attributes}))
-    assert (found["a"], found["b"]) == (1, "x")
-
-
-@pytest.mark.parametrize(
     ("shape", "attributes", "text"),
     [
         ('{"a":{"b":0}}', {"a.b": "1"}, '"a":{"b":1}'),

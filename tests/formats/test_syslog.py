@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.log_batch import Received
+from core.packed_fields import SEPARATOR, PackedFields
 from formats.columns import LogColumns
 from formats.restore import restore_json
 from formats.syslog_columns import SyslogColumns, read_syslog
@@ -153,7 +154,8 @@ def test_many_at_once_are_read_as_each_by_itself(lines: list[str], zone: Any) ->
 
 def comparable(row: dict[str, Any]) -> dict[str, Any]:
     """A row, whatever the order of its fields."""
-    return {**row, "attributes": sorted(row["attributes"]), "shape": json.loads(row["shape"] or "{}")}
+    packed = {name: sorted(row[name].split(SEPARATOR)) for name in PackedFields._fields}
+    return {**row, **packed, "shape": json.loads(row["shape"] or "{}")}
 
 
 def test_the_times_of_a_batch_are_written_as_they_were_sent() -> None:

@@ -17,6 +17,7 @@ from actors.tcp_listener import TcpListener
 from actors.writer_client import WriterClient
 from core.clock import SystemClock
 from core.metrics import Metrics
+from core.packed_fields import unpack_fields
 from core.settings import TcpSettings, TlsSettings, UdpSettings, WalSettings
 from storage.clickhouse import ClickHouse
 from storage.log_table import LogTables
@@ -113,8 +114,11 @@ class ListenerService:
         until(lambda: self.counted("tcp_connections_refused_total", reason) > 0, f"a refusal: {reason}")
 
     def logs(self, count: int) -> list[dict[str, Any]]:
-        """All logs in the order in which they came, once there are that many."""
-        return self._table("logs", "seq", count)
+        """All logs in the order in which they came, once there are that many; `attributes` by name."""
+        logs = self._table("logs", "seq", count)
+        for log in logs:
+            log["attributes"] = unpack_fields(log.pop("fields") + log.pop("long_fields"))
+        return logs
 
     def dead_letters(self, count: int) -> list[dict[str, Any]]:
         """All dead letters, once there are that many; `raw` as bytes."""

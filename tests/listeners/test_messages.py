@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from core.limits import MIB
 from core.log_batch import LogBatch
+from core.packed_fields import unpack_fields
 from formats.timestamps import format_timestamp
 from listeners.messages import NEITHER, UNREADABLE, Lines, MessageReader, readable
 
@@ -29,7 +30,8 @@ def rows(batch: LogBatch) -> list[dict[str, Any]]:
     """The logs as they were sent: attributes beside the columns, times as text."""
     found = []
     for row in batch.logs.drop_columns(["timestamp", "ingested_at"]).to_pylist():
-        attributes = {name: json.loads(value) for name, value in row.pop("attributes")}
+        packed = unpack_fields(row.pop("fields") + row.pop("long_fields"))
+        attributes = {name: json.loads(value) for name, value in packed.items()}
         found.append({**row, **attributes})
     times = batch.logs.column("timestamp").cast("int64").to_pylist()
     return [{"time": format_timestamp(at), **row} for at, row in zip(times, found, strict=True)]

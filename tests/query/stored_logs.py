@@ -9,6 +9,7 @@ import orjson
 import pyarrow as pa
 
 from core.log_batch import Received
+from core.packed_fields import unpack_fields
 from formats.json_logs import parse_records
 from storage.clickhouse import ClickHouse
 from storage.log_table import insert_logs
@@ -67,7 +68,7 @@ def stored_logs(
                     row["level"],
                     row["service"],
                     row["message"],
-                    dict(row["attributes"]),
+                    unpack_fields(row["fields"] + row["long_fields"]),
                     ns["ingested_at"],
                     row["source_ip"],
                     row["method"],

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from core.packed_fields import prefix, value_sql
 from query.column_choice import ASKED_MIN, FIELDS_MAX, FORGET_AFTER_S, ColumnChoice, fields_of
 from query.session import Ran
 from query.statement import Statement
@@ -33,16 +34,17 @@ def choice(clock: ManualClock) -> ColumnChoice:
 
 
 def asking(*fields: str) -> Statement:
-    places = {f"p{place}": field for place, field in enumerate(fields)}
-    values = ", ".join(f"attributes[{{{place}:String}}]" for place in places)
-    return Statement(f"SELECT {values} FROM logs WHERE level = {{p9:String}}", {**places, "p9": "error"})
+    places = {f"p{place}": prefix(field) for place, field in enumerate(fields)}
+    values = ", ".join(value_sql(f"{{{place}:String}}") for place in places)
+    sql = f"SELECT {values} FROM logs WHERE level = {{level:String}}"
+    return Statement(sql, {**places, "level": "error"})
 
 
 def ran(statement: Statement, rows: int = MANY) -> Ran:
     return Ran(0.0, "total", "table", statement, 1, Read(rows), 1.0)
 
 
-def test_a_statement_names_the_fields_that_it_reads_from_the_map() -> None:
+def test_a_statement_names_the_fields_that_it_reads_from_all_fields() -> None:
     assert fields_of(asking("status", "host")) == ["status", "host"]
     assert fields_of(Statement("SELECT count() FROM logs WHERE level = {p0:String}", {"p0": "error"})) == []
 

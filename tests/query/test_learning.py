@@ -16,10 +16,10 @@ from storage.log_table import INSERT_SETTINGS
 CLOCK = SystemClock()
 # As many ids as take the store some tens of milliseconds to look through.
 FILL = """
-INSERT INTO logs (timestamp, seq, level, service, message, attributes, shape, ingested_at, source_ip, method)
+INSERT INTO logs (timestamp, seq, level, service, message, fields, shape, ingested_at, source_ip, method)
 SELECT
     toDateTime64(number, 9, 'UTC') AS at, number, 'info', 's', 'm',
-    CAST([('id', concat('"', hex(sipHash64(number)), '"'))], 'Map(LowCardinality(String), String)'), '',
+    concat('\\x1f"id":"', hex(sipHash64(number)), '"'), '',
     at, '', 'http'
 FROM numbers(200000)
 """

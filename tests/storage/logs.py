@@ -3,6 +3,7 @@
 import pyarrow as pa
 
 from core.log_batch import DEAD_LETTER_SCHEMA
+from core.packed_fields import pack_fields
 from storage.log_table import LOGS_SCHEMA
 
 TIME_NS = 1_705_312_800_000_000_000  # 2024-01-15T10:00:00Z
@@ -18,7 +19,8 @@ def logs(count: int, first_seq: int = 0, days: int = 1, message: str = "hello") 
             "level": ["error" if seq % 10 == 0 else "info" for seq in seqs],
             "service": [f"service-{seq % 3}" for seq in seqs],
             "message": [f"{message} {seq}" for seq in seqs],
-            "attributes": [[("n", str(seq)), ("s", '"x"')] for seq in seqs],
+            "fields": [pack_fields(["n", "s"], [str(seq), '"x"']).fields for seq in seqs],
+            "long_fields": [""] * count,
             "shape": [""] * count,
             "ingested_at": [TIME_NS] * count,
             "source_ip": ["127.0.0.1"] * count,

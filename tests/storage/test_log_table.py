@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from core.errors import StorageError
+from core.packed_fields import unpack_fields
 from storage.clickhouse import ClickHouse
 from storage.log_table import LogTables, dead_letter_ids, insert_logs
 from storage.migrations import migrate
@@ -28,7 +29,7 @@ def test_a_log_comes_back_as_it_went_in(clickhouse: ClickHouse) -> None:
     (row,) = clickhouse.rows("SELECT *, toUnixTimestamp64Nano(timestamp) AS ns FROM logs")
     assert row["ns"] == TIME_NS + 5_000_000_007
     assert (row["seq"], row["level"], row["service"], row["message"]) == (5, "info", "service-2", "hello 5")
-    assert row["attributes"] == {"n": "5", "s": '"x"'}
+    assert unpack_fields(row["fields"]) == {"n": "5", "s": '"x"'}
 
 
 @pytest.mark.parametrize("days", [1, 12], ids=["one day", "12 days"])

@@ -7,11 +7,11 @@ from storage.log_table import INSERT_SETTINGS
 ROWS = 1_200_000
 # Of each hour one service's logs, whose messages are one word, lie before those of another one.
 FILL = """
-INSERT INTO logs (timestamp, seq, level, service, message, attributes, shape, ingested_at, source_ip, method)
+INSERT INTO logs (timestamp, seq, level, service, message, shape, ingested_at, source_ip, method)
 SELECT
     toDateTime64(intDiv(number * 14_400, {rows:UInt64}), 9, 'UTC') AS at, number, 'info',
     ['with', 'without'][number % 2 + 1], ['needle', ''][number % 2 + 1],
-    CAST([], 'Map(LowCardinality(String), String)'), '', at, '', 'http'
+    '', at, '', 'http'
 FROM numbers({rows:UInt64})
 """
 

@@ -3,6 +3,7 @@
 import pyarrow as pa
 
 from core.log_batch import DEAD_LETTER_SCHEMA, LOG_SCHEMA, LogBatch
+from core.packed_fields import pack_fields
 from storage.wal.payload import encode, read_head
 from storage.wal.segment import NewRecord
 
@@ -16,7 +17,7 @@ def batch(*messages: str, dead: tuple[str, ...] = ()) -> LogBatch:
             "level": "info",
             "service": "api",
             "message": message,
-            "attributes": [("request_id", '"abc"'), ("duration_ms", "5000")],
+            **pack_fields(["request_id", "duration_ms"], ['"abc"', "5000"])._asdict(),
             "shape": "",
             "ingested_at": TIME_NS,
             "source_ip": "127.0.0.1",

@@ -1,0 +1,93 @@
+"""The packed fields (core.packed_fields) of many JSON records at once, by the rules of formats.attributes."""
+
+from __future__ import annotations  # Arrow's classes are generic to the type checker alone
+
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from core.packed_fields import SEPARATOR, TOKEN_VALUE_BYTES, prefix
+from formats.attributes import canonical
+from formats.json_names import Names
+from formats.json_scan import Fields, Flags, Positions, slices
+
+# What stands between the beginning of a pair, which is the sign before its name's quote, and its name.
+_SIGNS_BEFORE_NAME: Final = 2
+_REWRITTEN: Final = (b"\\u", b"\\/")  # escapes that orjson would not write
+
+
+def field_columns(fields: Fields, names: Names, attributes: Positions) -> tuple[Any, Any]:
+    """`fields` and `long_fields` of all records; `attributes` are the places of what belongs to them."""
+    owners = fields.object[attributes]
+    if names.verbatim and fields.depth is None and not any(map(fields.text.__contains__, _REWRITTEN)):
+        long = fields.end[attributes] - fields.start[attributes] >= TOKEN_VALUE_BYTES
+        marked = _marked(fields)
+        columns = [_runs(marked, attributes[each]) for each in _both(long)]
+        return _of_rows(*columns[0], fields.objects), _of_rows(*columns[1], fields.objects)
+    values = _values(fields, attributes)
+    prefixes: Any = pa.array([prefix(name) for name in names.names], pa.string())
+    lengths: Any = pc.binary_length(values)
+    long = lengths.to_numpy() >= TOKEN_VALUE_BYTES
+    if fields.depth is not None:
+        long |= pc.starts_with(values, "[").to_numpy(zero_copy_only=False)
+    pairs: Any = pc.binary_join_element_wise(prefixes.take(pa.array(names.numbers[attributes])), values, "")
+    short_rows, long_rows = (
+        _of_rows(pairs if each.all() else pairs.filter(pa.array(each)), owners[each], fields.objects)
+        for each in _both(long)
+    )
+    return short_rows, long_rows
+
+
+def _both(long: Flags) -> tuple[Flags, Flags]:
+    return ~long, long
+
+
+def _marked(fields: Fields) -> Fields:
+    """The same text with separators for the signs between the fields of an object, which are not nested."""
+    signs = fields.signs.copy()
+    signs[fields.name_start - _SIGNS_BEFORE_NAME] = ord(SEPARATOR)
+    return fields._replace(text=signs.tobytes(), signs=signs)
+
+
+def _runs(marked: Fields, places: Positions) -> tuple[Any, Positions]:
+    """The texts of fields that follow each other in one object, as they stand, and their objects."""
+    owners = marked.object[places]
+    first = np.ones(len(places), np.bool_)
+    first[1:] = (np.diff(places) != 1) | (np.diff(owners) != 0)
+    starts = np.flatnonzero(first)
+    if not len(starts):
+        return pa.array([], pa.string()), owners
+    lasts = np.append(starts[1:], len(places)) - 1
+    begin = marked.name_start[places[starts]] - _SIGNS_BEFORE_NAME
+    return slices(marked, begin, marked.end[places[lasts]]), owners[starts]
+
+
+def _of_rows(pieces: Any, owners: Positions, rows: int) -> Any:
+    """The pieces of each row as one text, in their order."""
+    if not len(owners):
+        return pa.repeat(pa.scalar("", pa.string()), rows)
+    if len(owners) == rows and owners[0] == 0 and np.all(np.diff(owners) == 1):
+        return pieces
+    offsets = np.zeros(rows + 1, np.int32)
+    np.cumsum(np.bincount(owners, minlength=rows), out=offsets[1:])
+    from_arrays: Any = pa.ListArray.from_arrays  # its stubs know no offsets of numpy's
+    return pc.binary_join(from_arrays(offsets, pieces), "")
+
+
+def _values(fields: Fields, places: Positions) -> Any:
+    """The JSON texts of some fields, as formats.attributes.canonical writes them."""
+    values: Any = slices(fields, fields.start, fields.end, places)
+    doubtful = []
+    if b"\\" in fields.text:
+        doubtful = [pc.match_substring(values, escape) for escape in ("\\u", "\\/")]
+    if fields.depth is not None:
+        doubtful.append(pc.and_(pc.starts_with(values, "["), pc.match_substring(values, "{")))
+    for flags in doubtful:
+        texts = values.filter(flags).to_pylist()
+        if texts:
+            values = pc.replace_with_mask(
+                values, flags, pa.array([canonical(text, 1) for text in texts], pa.string())
+            )
+    return values
