@@ -146,7 +146,7 @@ def _texts(fields: Fields, places: Positions) -> Any:
     """What some fields say: of a string what is between its quotes, escapes and all."""
     start, end = fields.start[places], fields.end[places]
     quoted = fields.signs[start] == _QUOTE
-    return slices(fields, start + quoted, end - quoted)
+    return slices(fields.text, start + quoted, end - quoted)
 
 
 def _decoded(fields: Fields, texts: Any) -> Any:
@@ -160,7 +160,7 @@ def _decoded(fields: Fields, texts: Any) -> Any:
 def _levels(fields: Fields, places: Positions) -> tuple[Any, Positions]:
     """The column of levels, and the rows that have an unknown one."""
     places = _present(fields, places)
-    encoded: Any = slices(fields, fields.start[places], fields.end[places]).dictionary_encode()
+    encoded: Any = slices(fields.text, fields.start[places], fields.end[places]).dictionary_encode()
     known = [_level(raw) for raw in encoded.dictionary.to_pylist()]
     owners = fields.object[places]
     unknown = np.array([level is None for level in known], np.bool_)[encoded.indices.to_numpy()]

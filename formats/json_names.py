@@ -73,7 +73,7 @@ def past_limits(fields: Fields, steps: list[Step]) -> Flags:
 
 def find_names(fields: Fields, steps: list[Step], odd: Flags, columns: Sequence[str]) -> Names:
     """Number the names as they are stored; nested ones are paths. Those of odd records do not matter."""
-    encoded: Any = slices(fields, fields.name_start, fields.name_end).dictionary_encode()
+    encoded: Any = slices(fields.text, fields.name_start, fields.name_end).dictionary_encode()
     known = {name: number for number, name in enumerate(columns)}
     written = encoded.dictionary.to_pylist()
     own = [unescaped(name) for name in written]

@@ -42,11 +42,14 @@ class Fields(NamedTuple):
     depth_max: Positions | None  # of each object, arrays included
 
 
-def slices(fields: Fields, start: Positions, end: Positions, wanted: Positions | None = None) -> Any:
-    """Pieces of the text as an Arrow array of strings: all that the bounds enclose, or the wanted ones."""
+def slices(
+    text: bytes | NDArray[np.uint8], start: Positions, end: Positions, wanted: Positions | None = None
+) -> Any:
+    """Pieces of a text as an Arrow array of strings: all that the bounds enclose, or the wanted ones."""
     bounds: Any = np.zeros(2 * len(start) + 1, np.int32)
     bounds[1::2], bounds[2::2] = start, end
-    pieces: Any = pa.StringArray.from_buffers(2 * len(start), pa.py_buffer(bounds), pa.py_buffer(fields.text))
+    signs: Any = text  # pyarrow's stubs know no arrays as buffers
+    pieces: Any = pa.StringArray.from_buffers(2 * len(start), pa.py_buffer(bounds), pa.py_buffer(signs))
     return pieces.take(pa.array(2 * (np.arange(len(start)) if wanted is None else wanted) + 1))
 
 
