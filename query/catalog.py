@@ -7,14 +7,16 @@ Operators may give some of those a column of their own with the same text (stora
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
 import orjson
 
 from core.own_columns import own_column
-from core.packed_fields import prefix, value_sql
+from core.packed_fields import SEPARATOR, prefix, value_sql
 
-TOKENS_COLUMN: Final = "tokens"
+# With the tokenizer of the index, or what is looked up without it would be cut otherwise.
+_SEPARATOR_SHOWN: Final = "\\u001f"  # as the table has it within a service
+_TOKENIZER: Final = r"'splitByString([\'\x1f\'])'"
 
 
 class Bind(Protocol):
@@ -57,7 +59,7 @@ class Field:
 
     def token(self, value: str) -> str:
         """The index's token of a value: JSON text for a JSON field, the plain text for others."""
-        return f"{json_string(self.name)}:{value}"
+        return f"{json_string(self.name)}:{value.replace(SEPARATOR, _SEPARATOR_SHOWN)}"
 
     def element_token(self, value: str) -> str:
         """The index's token of an element of the array that a JSON field holds."""
@@ -77,6 +79,11 @@ FIELDS: Final = {
         Field("_method", Kind.KEYWORD, "method", indexed=False),
     )
 }
+
+
+def has_tokens(which: Literal["All", "Any"], tokens: str) -> str:
+    """The condition that a log has all or any of some tokens, which are the SQL of an array."""
+    return f"has{which}Tokens(tokens, {tokens}, {_TOKENIZER})"
 
 
 def field_named(name: str) -> Field:

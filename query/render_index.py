@@ -6,7 +6,7 @@ from typing import Final
 
 from core.packed_fields import TOKEN_VALUE_BYTES
 from query.ast import And, FieldExists, Leaf, MatchAll, Not, Or, Regex, Wildcard, Words
-from query.catalog import TOKENS_COLUMN, Field, Kind, field_named
+from query.catalog import Field, Kind, field_named, has_tokens
 from query.index_count import Tokens
 from query.known import Filter
 from query.render_test import Tested, value_test
@@ -42,7 +42,7 @@ def _counted(each: Filter | Tokens, bind: Binds) -> str:
         condition = index_condition(each, bind)
         assert condition is not None, "the index counts it by itself"
         return condition
-    return f"hasAllTokens({TOKENS_COLUMN}, {bind(sorted(each), 'Array(String)')})"
+    return has_tokens("All", bind(sorted(each), "Array(String)"))
 
 
 def expandable(leaf: Leaf) -> bool:

@@ -5,7 +5,7 @@ from typing import Final
 from core.limits import TIMESTAMP_NS_MAX
 from core.packed_fields import TOKEN_VALUE_BYTES
 from query.ast import Compare, FieldEquals, FieldExists, Leaf, MatchAll, Range, Wildcard, Words
-from query.catalog import TOKENS_COLUMN, Field, Kind, field_named
+from query.catalog import Field, Kind, field_named, has_tokens
 from query.level_sets import levels_of
 from query.literals import read_id
 from query.pattern import Glob, Pattern
@@ -43,7 +43,7 @@ def _words(text: str, bind: Binds) -> str:
     if not words:
         return f"position(message, {bind(text)}) > 0"
     if len(words) == 1:
-        return f"hasAllTokens({TOKENS_COLUMN}, {bind(words, 'Array(String)')})"
+        return has_tokens("All", bind(words, "Array(String)"))
     return f"match({FOLDED_MESSAGE}, {bind(sequence_regex([(word,) for word in words]))})"
 
 
@@ -78,7 +78,7 @@ def _equals(field: Field, value: str, bind: Binds) -> str:
     tokens = ", ".join(
         f"concat({bind(token(''))}, {text})" for token in (field.token, field.element_token) for text in cut
     )
-    return f"(hasAnyTokens({TOKENS_COLUMN}, [{tokens}]) AND {exact})"
+    return f"({has_tokens('Any', f'[{tokens}]')} AND {exact})"
 
 
 def _id_condition(text: str, bind: Binds) -> str:

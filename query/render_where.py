@@ -3,8 +3,10 @@
 Every condition is true or false, never NULL, so that NOT is its opposite.
 """
 
+from typing import Literal
+
 from query.ast import And, MatchAll, Node, Not, Or, Words
-from query.catalog import TOKENS_COLUMN, field_named
+from query.catalog import field_named, has_tokens
 from query.known import Filter, Known
 from query.plan.nodes import HOUR_NS, Piece
 from query.render_leaf import leaf
@@ -40,7 +42,7 @@ def conditions(filter_: Filter, piece: Piece, bind: Binds, by_index: bool = Fals
         elif not isinstance(operand, MatchAll):
             where.append(_sql(operand, known, bind))
     if tokens:
-        where.insert(0, _has("hasAllTokens", tokens, bind))
+        where.insert(0, _has("All", tokens, bind))
     return where
 
 
@@ -51,9 +53,9 @@ def index_condition(filter_: Filter, bind: Binds) -> str | None:
     """
     needed = all_tokens(filter_.query, filter_.known)
     if needed is not None:
-        return _has("hasAllTokens", needed, bind)
+        return _has("All", needed, bind)
     alternatives = any_tokens(filter_.query, filter_.known)
-    return _has("hasAnyTokens", alternatives, bind) if alternatives else None
+    return _has("Any", alternatives, bind) if alternatives else None
 
 
 def _minute_bounds(range_: TimeRange, bind: Binds) -> list[str]:
@@ -94,14 +96,14 @@ def _sql(node: Node, known: Known, bind: Binds) -> str:
         case Or(operands):
             tokens = None if _by_sort_key(node) else any_tokens(node, known)
             if tokens is not None:
-                return _has("hasAnyTokens", tokens, bind)
+                return _has("Any", tokens, bind)
             return "(" + " OR ".join(_sql(operand, known, bind) for operand in operands) + ")"
     tokens = None if _by_sort_key(node) else any_tokens(node, known)
     if tokens is not None:
-        return _has("hasAnyTokens", tokens, bind)
+        return _has("Any", tokens, bind)
     condition = leaf(node, bind)
     if isinstance(node, Words) and (words := needed_words(node)):
-        return f"({_has('hasAllTokens', words, bind)} AND {condition})"
+        return f"({_has('All', words, bind)} AND {condition})"
     return condition
 
 
@@ -128,7 +130,7 @@ def _by_sort_key(node: Node) -> bool:
     return field_named(node.field).in_sort_key
 
 
-def _has(function: str, tokens: list[str] | tuple[str, ...], bind: Binds) -> str:
+def _has(which: Literal["All", "Any"], tokens: list[str] | tuple[str, ...], bind: Binds) -> str:
     if not tokens:
         return "false"
-    return f"{function}({TOKENS_COLUMN}, {bind(list(tokens), 'Array(String)')})"
+    return has_tokens(which, bind(list(tokens), "Array(String)"))

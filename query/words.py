@@ -1,7 +1,8 @@
 """The words of a message: how text is cut into the tokens that the index holds.
 
-The same as ClickHouse's `splitByNonAlpha(lowerUTF8(message))`: ASCII signs and blanks separate words (control
-characters and `~` do not), every other character belongs to a word, and case does not count.
+As ClickHouse's `splitByNonAlpha` does it: ASCII signs and blanks separate words (control characters and `~`
+do not, but for U+001F, which separates tokens), every other character belongs to a word, and case does not
+count.
 """
 
 import re
@@ -10,7 +11,7 @@ from typing import Final
 
 from query.pattern import Glob, Pattern
 
-SEPARATOR_CLASS: Final = r"[\t-\r -/:-@\[-`{-}]"  # the same in RE2 and in Python
+SEPARATOR_CLASS: Final = r"[\t-\r\x1f -/:-@\[-`{-}]"  # the same in RE2 and in Python
 
 _SEPARATOR = re.compile(SEPARATOR_CLASS)
 _SEPARATORS = re.compile(f"{SEPARATOR_CLASS}+")

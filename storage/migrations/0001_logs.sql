@@ -16,13 +16,13 @@ CREATE TABLE IF NOT EXISTS {local:logs} {on_cluster}
     long_fields String CODEC(Default),
     -- Their tokens: of a value its beginning, so that one long value cannot fill the dictionary, and `"name"[element`
     -- for each element of an array. Kept, as each search would have to analyse this.
-    long_tokens Array(String) MATERIALIZED arrayFlatten(arrayMap(
-        (name, pair) -> arrayConcat(
-            [concat(name, ':', substring(pair, length(name) + 2, 128))],
-            arrayMap(
-                element -> concat(name, '[', substring(element, 1, 128)),
+    long_tokens String MATERIALIZED arrayStringConcat(arrayMap(
+        (name, pair) -> concat(
+            '\x1f', name, ':', substring(pair, length(name) + 2, 128),
+            arrayStringConcat(arrayMap(
+                element -> concat('\x1f', name, '[', substring(element, 1, 128)),
                 JSONExtractArrayRaw(substring(pair, length(name) + 2))
-            )
+            ))
         ),
         arrayMap(pair -> extract(pair, '^("(?:[^"\\\\]|\\\\.)*"):'), arrayPopFront(splitByChar('\x1f', long_fields))),
         arrayPopFront(splitByChar('\x1f', long_fields))
@@ -31,15 +31,22 @@ CREATE TABLE IF NOT EXISTS {local:logs} {on_cluster}
     ingested_at DateTime64(9, 'UTC') CODEC(Delta, Default),
     source_ip String CODEC(Default),
     method LowCardinality(String),
-    -- Everything that a search looks up: words of the message in lower case, and "field":value with the value as JSON
-    -- text. Words never begin with a quote, so that they lie together in the dictionary, as do the values of a field.
-    tokens Array(String) ALIAS arrayConcat(
-        splitByNonAlpha(lowerUTF8(message)),
-        [concat('"level":', level), concat('"service":', service)],
-        splitByChar('\x1f', fields),
+    -- Everything that a search looks up, separated: words of the message in lower case, and "field":value with the value
+    -- as JSON text. Words never begin with a quote, so that they lie together in the dictionary, as do the values of a
+    -- field. (One text that is cut costs an insert a sixth less than an array of tokens.)
+    tokens String ALIAS concat(
+        translate(
+            lowerUTF8(message),
+            '\t\n\v\f\r !"#$%&\'()*+,-./:;<=>?@[\\]^_`{|}',
+            -- As many separators. (Of an expression of constants the index would not know that it is its own.)
+            '\x1f\x1f\x1f\x1f\x1f\x1f\x1f\x1f\x1f\x1f\x1f\x1f\x1f\x1f\x1f\x1f\x1f\x1f\x1f\x1f\x1f\x1f\x1f\x1f\x1f\x1f\x1f\x1f\x1f\x1f\x1f\x1f\x1f\x1f\x1f\x1f\x1f'
+        ),
+        '\x1f"level":', level,
+        '\x1f"service":', replaceAll(service, '\x1f', '\\u001f'),
+        fields,
         long_tokens
     ),
-    INDEX tokens_index tokens TYPE text(tokenizer = 'array', dictionary_block_size = 8192)
+    INDEX tokens_index tokens TYPE text(tokenizer = splitByString(['\x1f']), dictionary_block_size = 8192)
 )
 ENGINE = {engine:MergeTree}
 PARTITION BY toDate(timestamp)
