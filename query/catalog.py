@@ -5,6 +5,7 @@ The columns that every log has are in FIELDS; every other field is one of the pa
 Operators may give some of those a column of their own with the same text (storage.own_columns).
 """
 
+import re
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Literal, Protocol
@@ -14,8 +15,10 @@ import orjson
 from core.own_columns import own_column
 from core.packed_fields import SEPARATOR, prefix, value_sql
 
-# With the tokenizer of the index, or what is looked up without it would be cut otherwise.
-_SEPARATOR_SHOWN: Final = "\\u001f"  # as the table has it within a service
+# Escapes in JSON text: orjson writes `\u001b`, ClickHouse `\u001B`. A backslash may be escaped itself.
+_LOWER_ESCAPE: Final = re.compile(r"((?<!\\)(?:\\\\)*\\u)([0-9a-f]{4})")
+_SEPARATOR_SHOWN: Final = "\\u001f"  # as the index has it within a service
+# The one of the index: what is looked up without the index must be cut as it cuts.
 _TOKENIZER: Final = r"'splitByString([\'\x1f\'])'"
 
 
@@ -62,7 +65,7 @@ class Field:
         return f"{json_string(self.name)}:{value.replace(SEPARATOR, _SEPARATOR_SHOWN)}"
 
     def element_token(self, value: str) -> str:
-        """The index's token of an element of the array that a JSON field holds."""
+        """The index's token of an element of the array that a JSON field holds; takes element_text."""
         return f"{json_string(self.name)}[{value}"
 
 
@@ -89,6 +92,11 @@ def has_tokens(which: Literal["All", "Any"], tokens: str) -> str:
 def field_named(name: str) -> Field:
     """The field of that name; any name is one."""
     return FIELDS.get(name) or Field(name, Kind.JSON)
+
+
+def element_text(text: str) -> str:
+    """The JSON text of a value as the store writes it when it takes an array apart."""
+    return _LOWER_ESCAPE.sub(lambda escape: escape[1] + escape[2].upper(), text) if "\\u" in text else text
 
 
 def json_string(text: str) -> str:

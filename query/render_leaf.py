@@ -5,7 +5,7 @@ from typing import Final
 from core.limits import TIMESTAMP_NS_MAX
 from core.packed_fields import TOKEN_VALUE_BYTES
 from query.ast import Compare, FieldEquals, FieldExists, Leaf, MatchAll, Range, Wildcard, Words
-from query.catalog import Field, Kind, field_named, has_tokens
+from query.catalog import Field, Kind, element_text, field_named, has_tokens
 from query.level_sets import levels_of
 from query.literals import read_id
 from query.pattern import Glob, Pattern
@@ -68,15 +68,19 @@ def _equals(field: Field, value: str, bind: Binds) -> str:
     if field.kind is Kind.KEYWORD:
         return f"{field.sql(bind)} = {bind(value)}"
     texts = value_texts(value)
-    stored, many = field.sql(bind), bind(list(texts), "Array(String)")
+    elements = list(map(element_text, texts))
+    stored = field.sql(bind)
+    whole, inside = bind(list(texts), "Array(String)"), bind(elements, "Array(String)")
     exact = (
-        f"if(startsWith({stored}, '['), hasAny(JSONExtractArrayRaw({stored}), {many}), has({many}, {stored}))"
+        f"if(startsWith({stored}, '['), hasAny(JSONExtractArrayRaw({stored}), {inside}),"
+        f" has({whole}, {stored}))"
     )
     if not field.indexed:
         return exact
-    cut = [f"substring({bind(text)}, 1, {TOKEN_VALUE_BYTES})" for text in texts]
     tokens = ", ".join(
-        f"concat({bind(token(''))}, {text})" for token in (field.token, field.element_token) for text in cut
+        f"concat({bind(token(''))}, substring({bind(text)}, 1, {TOKEN_VALUE_BYTES}))"
+        for token, forms in ((field.token, texts), (field.element_token, elements))
+        for text in forms
     )
     return f"({has_tokens('Any', f'[{tokens}]')} AND {exact})"
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from core.packed_fields import TOKEN_VALUE_BYTES
 from query.ast import And, Compare, FieldEquals, Leaf, Node, Not, Or, Range, Wildcard, Words
-from query.catalog import Kind, field_named, json_string
+from query.catalog import Kind, element_text, field_named, json_string
 from query.known import NOTHING, Known
 from query.level_sets import levels_of
 from query.literals import json_spellings
@@ -86,4 +86,4 @@ def _equal_tokens(name: str, value: str) -> tuple[str, ...] | None:
     texts = value_texts(value)
     if max(len(text.encode()) for text in texts) > TOKEN_VALUE_BYTES:
         return None  # the token holds their beginning only
-    return (*map(field.token, texts), *map(field.element_token, texts))
+    return (*map(field.token, texts), *map(field.element_token, map(element_text, texts)))
