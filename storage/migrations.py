@@ -88,7 +88,10 @@ def migrate(clickhouse: ClickHouse, cluster: str | None = None, directory: Path 
     applied = []
     for migration in read_migrations(directory):
         if known.get(migration.version, migration.checksum) != migration.checksum:
-            raise StorageError(f"cannot migrate: {migration.name} was changed after it had been applied")
+            raise StorageError(
+                f"cannot migrate: {migration.name} was changed after it had been applied: another version of"
+                " Logray made these tables; go on with that one, or with an empty database or data directory"
+            )
         if migration.version not in known:
             _apply(clickhouse, migration, cluster)
             applied.append(migration.name)
