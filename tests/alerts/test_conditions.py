@@ -15,12 +15,14 @@ from alerts.rule import SECOND_NS, Rule, Threshold
 from alerts.schedule import Window
 from alerts.statements import evaluate, sample_logs
 from core.errors import StorageUnavailable
+from core.limits import QUERY_TERMS_MAX
 from storage.clickhouse import ClickHouse
 from storage.migrations import migrate
 from tests.alerts.making import BEGIN_NS, MINUTE_NS, make_order, make_rule, put_logs
 from tests.conftest import EmbeddedProcess
 
 WINDOW = Window(BEGIN_NS, BEGIN_NS + MINUTE_NS)
+MANY_NETWORKS = [f"f{number}:10.0.{number}.0/24" for number in range(QUERY_TERMS_MAX - 1)]
 INSIDE, BEFORE, AFTER = BEGIN_NS + SECOND_NS, BEGIN_NS - SECOND_NS, BEGIN_NS + MINUTE_NS
 
 
@@ -57,6 +59,11 @@ def look(rule: Rule, alert_store: ClickHouseHttp, window: Window = WINDOW) -> Ev
             {"kind": "count", "query": "failed AND host:b"}, {"": 2}, id="count by words and a field"
         ),
         pytest.param({"kind": "count", "query": "nothing"}, {"": 0}, id="count nothing"),
+        pytest.param(
+            {"kind": "count", "query": " OR ".join([*MANY_NETWORKS, "host:b"])},
+            {"": 2},
+            id="count by many terms",
+        ),
         pytest.param({"kind": "count", "group_by": "host"}, {"a": 4, "b": 2}, id="count by group"),
         pytest.param(
             {"kind": "count", "query": "*", "group_by": "level"},
