@@ -5,6 +5,7 @@ as it stands. A pair is its own token of the text index, so `fields` has those t
 and `long_fields` the others: arrays, whose elements are tokens too, and values of whose beginning one is.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple
@@ -16,6 +17,7 @@ TOKEN_VALUE_BYTES: Final = 128  # of a value's JSON text that its token holds
 
 _BEGIN: Final = f'{SEPARATOR}"'  # of a pair
 _MIDDLE: Final = '":'  # and between its name and its value
+_NAME: Final = re.compile(r'((?:[^"\\]|\\.)*)":')
 _ARRAY: Final = "["
 _NAMES_CACHED: Final = 4096
 _NAME_CHARACTERS_CACHED: Final = 100
@@ -66,7 +68,7 @@ def name_in(name_prefix: str) -> str:
 
 def value_sql(name_prefix: str) -> str:
     """The SQL of a field's value as JSON text, empty for none; takes the SQL of `prefix(name)`."""
-    # As fast as a look into a map, and half as dear as a regular expression. Short, as a term has it often.
+    # Short, as a term has it up to seven times; faster forms are many times as long (docs/performance.md).
     return f"substringIndex(splitByString({name_prefix}, concat(fields, long_fields), 2)[2], '\\x1f', 1)"
 
 
@@ -78,12 +80,7 @@ _cached_prefix = lru_cache(_NAMES_CACHED)(_prefix)
 
 
 def _pair(text: str) -> tuple[str, str]:
-    name, _, value = text.partition(_MIDDLE)
-    if "\\" not in name:
-        return name, value
-    # A quote within the name has an odd number of backslashes before it.
-    while (len(name) - len(name.rstrip("\\"))) % 2:
-        more, _, value = value.partition(_MIDDLE)
-        name += _MIDDLE + more
-    decoded: str = orjson.loads(f'"{name}"')
-    return decoded, value
+    name = _NAME.match(text)
+    assert name is not None, "a pair begins with a JSON string and a colon"
+    decoded: str = orjson.loads(f'"{name[1]}"')
+    return decoded, text[name.end() :]

@@ -3,7 +3,7 @@
 A value keeps its own text: numbers every digit, strings as orjson writes them. The shape of a log that has
 nested objects is its JSON with every leaf replaced by `0`: it repeats from log to log and compresses well.
 An empty object is a leaf, `{}`; an array is a leaf whatever it holds. Names are unique within a log, so that
-the map may be read in any order: where two leaves would get one name (`{"a": {"b": 1}, "a.b": 2}`), the log's
+they may be read in any order: where two leaves would get one name (`{"a": {"b": 1}, "a.b": 2}`), the log's
 objects stay whole, as leaves.
 """
 

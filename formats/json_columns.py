@@ -20,7 +20,7 @@ from formats.columns import log_rows
 from formats.json_fields import field_columns
 from formats.json_names import Names, find_names, find_steps, past_limits, unescaped
 from formats.json_record import read_level
-from formats.json_scan import Fields, Flags, Positions, find_fields, slices
+from formats.json_scan import Fields, Flags, Positions, find_fields, replaced, slices
 from formats.json_shapes import shape_column
 from formats.timestamp_column import NOT_A_TIME_NS, parse_timestamps
 
@@ -154,7 +154,7 @@ def _decoded(fields: Fields, texts: Any) -> Any:
     if b"\\" not in fields.text:
         return texts
     escaped = pc.match_substring(texts, "\\")
-    return _replaced(texts, escaped, [unescaped(text) for text in texts.filter(escaped).to_pylist()])
+    return replaced(texts, escaped, [unescaped(text) for text in texts.filter(escaped).to_pylist()])
 
 
 def _levels(fields: Fields, places: Positions) -> tuple[Any, Positions]:
@@ -182,9 +182,3 @@ def _spread(values: Any, owners: Positions, rows: int, default: str) -> Any:
     sources = np.full(rows, -1)
     sources[owners] = np.arange(len(values))
     return pc.fill_null(values.take(pa.array(sources, mask=sources < 0)), default)
-
-
-def _replaced(texts: Any, flags: Any, replacements: list[str]) -> Any:
-    if not replacements:
-        return texts
-    return pc.replace_with_mask(texts, flags, pa.array(replacements, pa.string()))

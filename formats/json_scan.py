@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 Positions = NDArray[np.int64]
@@ -51,6 +52,13 @@ def slices(
     signs: Any = text  # pyarrow's stubs know no arrays as buffers
     pieces: Any = pa.StringArray.from_buffers(2 * len(start), pa.py_buffer(bounds), pa.py_buffer(signs))
     return pieces.take(pa.array(2 * (np.arange(len(start)) if wanted is None else wanted) + 1))
+
+
+def replaced(texts: Any, flags: Any, replacements: list[str]) -> Any:
+    """An Arrow array of strings with others in the flagged places, as many as there are flags."""
+    if not replacements:
+        return texts
+    return pc.replace_with_mask(texts, flags, pa.array(replacements, pa.string()))
 
 
 def find_fields(text: bytes, objects: int, joint: bytes) -> Fields:
