@@ -91,6 +91,8 @@ def instance_environment(
         "RAY_ROTATION_MAX_BYTES": str(32 * MIB),
         "RAY_ROTATION_BACKUP_COUNT": "2",
         "RAY_SERVE_ENABLE_HA_PROXY": "1",
+        # Between two event loops a request, each piece of its body and its answer would change threads.
+        "RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD": "0",
         "RAY_SERVE_HAPROXY_BINARY_PATH": str(Path(amended_haproxy.__file__).resolve()),
         amended_haproxy.BIND_VARIABLE: bind_address(settings.http.host, settings.http.port),
         "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(haproxy_dir / "haproxy.cfg"),
