@@ -77,6 +77,8 @@ class Execution:
             await all_done(*self._begun())
         except SearchTimeout as timeout:
             raise SearchTimeout(timeout.reason, orjson.loads(self._body())) from None
+        if not self._found.logs:
+            return self._body()
         # Off the event loop: thousands of logs take their time, and other searches go on meanwhile.
         return await asyncio.to_thread(self._body)
 

@@ -72,17 +72,16 @@ def groups_statement(
     """
     bind = Binds(filter_.known.columns)
     columns = [f"k{index}" for index in range(len(groups.keys))]
+    shown = [shown_key(key, column) for key, column in zip(groups.keys, columns, strict=True)]
     pieces = [piece_select(filter_, groups, piece, only, bind) for piece in groups.pieces]
-    if groups.measure.kind == "count":
-        # Values are grouped as they are stored and unquoted after that: fewer rows to unquote.
-        shown = [
-            f"{shown_key(key, column)} AS {column}" for key, column in zip(groups.keys, columns, strict=True)
-        ]
-        inner = " UNION ALL ".join(pieces)
-        sql = f"SELECT {', '.join([*shown, 'sum(n) AS n'])} FROM ({inner}){_group_by(columns)}"
+    if len(pieces) == 1 and (shown == columns or groups.measure.kind != "count"):
+        (sql,) = pieces
     else:
-        assert len(pieces) == 1, "only counts add up"
-        sql = pieces[0]
+        assert groups.measure.kind == "count", "only counts add up"
+        # Values are grouped as they are stored and unquoted after that: fewer rows to unquote.
+        named = [f"{value} AS {column}" for value, column in zip(shown, columns, strict=True)]
+        inner = " UNION ALL ".join(pieces)
+        sql = f"SELECT {', '.join([*named, 'sum(n) AS n'])} FROM ({inner}){_group_by(columns)}"
     if groups.top is not None:
         *outer, last = columns
         by = f" BY {', '.join(outer)}" if outer else ""
