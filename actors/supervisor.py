@@ -23,7 +23,7 @@ from actors.placement import SUPERVISOR, actor_options, start_actor, tcp_listene
 from actors.query_planner import start_query_planner
 from actors.tcp_listener import start_tcp_listener
 from core.clock import Clock, SystemClock
-from core.errors import LograyError, SettingsError
+from core.errors import IncompatibleTables, LograyError, SettingsError
 from core.settings import Settings
 from storage.clickhouse import ClickHouse
 from storage.migrations import migrate
@@ -36,6 +36,7 @@ INTERVAL_S: Final = 5.0
 ANSWER_WITHIN_S: Final = 60.0  # of an actor that is starting
 CHECK_WITHIN_S: Final = 3.0
 STORE_TIMEOUT_S: Final = 60
+HOPELESS: Final = (SettingsError, IncompatibleTables)  # to try again mends nothing
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +67,7 @@ class Supervisor:
         self._settings, self._clock = settings, clock
         self._cast = _Cast()
         self._problems: dict[str, str] = {"service": "is starting"}
+        self._hopeless = False  # the store cannot be had with these settings, or by this version
         self._store_url: SecretStr | None = settings.clickhouse.url
         self._store: ClickHouse | None = None
         self._migrated = False
@@ -73,10 +75,10 @@ class Supervisor:
         self._tending = asyncio.create_task(self._tend_for_ever())
 
     async def wait_until_ready(self, timeout_s: float) -> dict[str, str]:
-        """What is still wrong after that time, by actor; empty as soon as everything runs."""
+        """What is still wrong after that time, or can be known to stay wrong; empty once everything runs."""
         try:
             async with asyncio.timeout(timeout_s), self._passed:
-                await self._passed.wait_for(lambda: not self._problems)
+                await self._passed.wait_for(lambda: not self._problems or self._hopeless)
         except TimeoutError:
             pass
         return self._problems
@@ -152,6 +154,9 @@ class Supervisor:
         async def attempt(name: str, work: Awaitable[None]) -> None:
             try:
                 await work
+            except HOPELESS as error:
+                problems[name] = _reason(error)
+                self._hopeless = True
             except (LograyError, RayError, OSError, TimeoutError, ValueError) as error:
                 problems[name] = _reason(error)
             except Exception as error:
@@ -160,7 +165,10 @@ class Supervisor:
 
         nodes = await asyncio.to_thread(living_nodes)
         await attempt("metrics-hub", self._start("metrics-hub", start_metrics_hub))
+        self._hopeless = False
         await attempt("storage", self._start_storage(nodes))
+        if self._hopeless and not self._migrated:
+            return problems  # nothing runs without the tables
         for node in nodes:
             await attempt(f"writers on {node.address}", self._start_writers(node))
         if self._store_url is not None:

@@ -17,6 +17,7 @@
     ├── Overloaded                 a bound is reached, come back after `retry_after_s`: 429
     ├── SearchTimeout              a search used up its time: 504, with what was known
     ├── StorageError               ClickHouse refused a statement: 500
+    │   ├── IncompatibleTables         another version of Logray made the tables: the start stops
     │   └── StorageUnavailable         ClickHouse cannot be reached: 503
     └── WalError                   the write-ahead log cannot be written or read: 503
 
@@ -171,6 +172,10 @@ class StorageError(LograyError):
 
     def __str__(self) -> str:
         return self.reason
+
+
+class IncompatibleTables(StorageError):
+    """Another version of Logray made the tables, and this one cannot go on with them."""
 
 
 class StorageUnavailable(StorageError):

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from core.errors import StorageError
+from core.errors import IncompatibleTables
 from storage.clickhouse import ClickHouse
 
 DIRECTORY: Final = Path(__file__).parent / "migrations"
@@ -75,7 +75,7 @@ class Migration:
 def migrate(clickhouse: ClickHouse, cluster: str | None = None, directory: Path = DIRECTORY) -> list[str]:
     """Create the database, apply what is missing, and return the names of what was applied.
 
-    Raises StorageError when a file was changed after it was applied.
+    Raises IncompatibleTables when a file was changed after it was applied.
     """
     database = clickhouse.database
     create = f"CREATE DATABASE IF NOT EXISTS `{database}` {{on_cluster}}"
@@ -88,7 +88,7 @@ def migrate(clickhouse: ClickHouse, cluster: str | None = None, directory: Path 
     applied = []
     for migration in read_migrations(directory):
         if known.get(migration.version, migration.checksum) != migration.checksum:
-            raise StorageError(
+            raise IncompatibleTables(
                 f"cannot migrate: {migration.name} was changed after it had been applied: another version of"
                 " Logray made these tables; go on with that one, or with an empty database or data directory"
             )

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from core.errors import StorageError
+from core.errors import IncompatibleTables
 from storage.clickhouse import ClickHouse
 from storage.migrations import DIRECTORY, migrate, read_migrations, render
 
@@ -60,7 +60,7 @@ def test_a_changed_file_stops_the_start(clickhouse: ClickHouse, tmp_path: Path) 
     shutil.copytree(DIRECTORY, tmp_path / "m")
     file = tmp_path / "m" / f"{NAMES[0]}.sql"
     file.write_text(file.read_text() + "\n-- changed\n")
-    with pytest.raises(StorageError, match=rf"{NAMES[0]} was changed"):
+    with pytest.raises(IncompatibleTables, match=rf"{NAMES[0]} was changed"):
         migrate(clickhouse, directory=tmp_path / "m")
 
 
