@@ -83,6 +83,8 @@ def instance_environment(
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), inherited.get("PATH", os.defpath)]),
         "PYTHONPATH": os.pathsep.join(python_path),
         "PYTHONUNBUFFERED": "1",
+        # Arrow's allocator gives what an insert used back at once, and the kernel clears it for the next one.
+        "MIMALLOC_PURGE_DELAY": "10000",  # ms
         "RAY_USAGE_STATS_ENABLED": "0",
         # Named for other systems, it makes Ray listen on loopback alone. Anybody who reaches Ray's ports
         # can run code; besides, the machine's address may change while the service runs.
