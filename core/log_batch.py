@@ -10,6 +10,7 @@ JSON skeleton from which formats.restore rebuilds the nesting.
 """
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final
 
 import pyarrow as pa
@@ -39,6 +40,12 @@ _DEAD_LETTER_FIELDS: list["pa.Field[Any]"] = [
     pa.field("method", pa.string(), nullable=False),
 ]
 DEAD_LETTER_SCHEMA: Final = pa.schema(_DEAD_LETTER_FIELDS)
+
+
+@cache
+def no_rows(schema: pa.Schema) -> pa.RecordBatch:
+    """A batch of this schema without rows: made once, as nearly every LogBatch has one."""
+    return pa.RecordBatch.from_pylist([], schema)
 
 
 @dataclass(frozen=True, slots=True)

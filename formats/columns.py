@@ -10,7 +10,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from core.limits import DEAD_LETTER_RAW_BYTES_MAX
-from core.log_batch import DEAD_LETTER_SCHEMA, LOG_SCHEMA, NANOSECONDS, LogBatch, Received
+from core.log_batch import (
+    DEAD_LETTER_SCHEMA,
+    LOG_SCHEMA,
+    NANOSECONDS,
+    LogBatch,
+    Received,
+    no_rows,
+)
 from core.packed_fields import pack_fields
 
 
@@ -88,6 +95,8 @@ class LogColumns:
     def build_dead_letters(self, received: Received) -> pa.RecordBatch:
         """The dead letters alone."""
         rows = len(self._reasons)
+        if not rows:
+            return no_rows(DEAD_LETTER_SCHEMA)
         return pa.RecordBatch.from_arrays(
             [
                 pa.repeat(pa.scalar(received.at_ns, NANOSECONDS), rows),

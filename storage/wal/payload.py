@@ -11,7 +11,7 @@ import pyarrow as pa
 from isal import isal_zlib
 
 from core.errors import WalError
-from core.log_batch import DEAD_LETTER_SCHEMA, LOG_SCHEMA, LogBatch
+from core.log_batch import DEAD_LETTER_SCHEMA, LOG_SCHEMA, LogBatch, no_rows
 
 HEAD: Final = struct.Struct("<IIIIII")
 
@@ -85,8 +85,8 @@ def merge(batches: Iterable[LogBatch]) -> LogBatch:
     logs = [batch.logs for batch in batches if batch.logs.num_rows]
     dead_letters = [batch.dead_letters for batch in batches if batch.dead_letters.num_rows]
     return LogBatch(
-        _concatenate(logs) if logs else EMPTY_LOGS,
-        _concatenate(dead_letters) if dead_letters else EMPTY_DEAD_LETTERS,
+        _concatenate(logs) if logs else no_rows(LOG_SCHEMA),
+        _concatenate(dead_letters) if dead_letters else no_rows(DEAD_LETTER_SCHEMA),
     )
 
 
@@ -103,7 +103,7 @@ def _stream(batch: pa.RecordBatch) -> pa.Buffer:
 
 def _read(content: pa.Buffer, schema: pa.Schema, rows: int) -> pa.RecordBatch:
     if not rows:
-        return pa.RecordBatch.from_pylist([], schema)
+        return no_rows(schema)
     with pa.ipc.open_stream(content) as stream:
         if stream.schema != schema:
             raise WalError("cannot read a payload: its columns are not those of its version")
@@ -111,7 +111,3 @@ def _read(content: pa.Buffer, schema: pa.Schema, rows: int) -> pa.RecordBatch:
     if batch.num_rows != rows:
         raise WalError(f"cannot read a payload: {batch.num_rows} rows where its head says {rows}")
     return batch
-
-
-EMPTY_LOGS: Final = pa.RecordBatch.from_pylist([], LOG_SCHEMA)
-EMPTY_DEAD_LETTERS: Final = pa.RecordBatch.from_pylist([], DEAD_LETTER_SCHEMA)
