@@ -10,14 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from core.limits import DEAD_LETTER_RAW_BYTES_MAX
-from core.log_batch import (
-    DEAD_LETTER_SCHEMA,
-    LOG_SCHEMA,
-    NANOSECONDS,
-    LogBatch,
-    Received,
-    no_rows,
-)
+from core.log_batch import DEAD_LETTER_SCHEMA, LOG_SCHEMA, NANOSECONDS, LogBatch, Received, no_rows
 from core.packed_fields import pack_fields
 
 
